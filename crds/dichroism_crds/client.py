@@ -1,0 +1,269 @@
+"""Access to the Kubernetes API: typed calls on the three kinds, and plain ones on the few built-in objects we read.
+
+The official client does connection, TLS and credentials; paths and bodies are ours, because its generated models know
+nothing of our kinds. No retries in here: every caller has a loop that knows better when to ask again.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client import ApiClient, Configuration
+from pydantic import ValidationError
+
+from dichroism_crds.kinds import Metadata, Resource
+from dichroism_crds.names import GROUP, VERSION
+
+R = TypeVar("R", bound=Resource)
+
+CONNECTIONS = 32
+"""Simultaneous connections; without a limit a burst opens thousands and the API server swells to gigabytes."""
+REQUEST_TIMEOUT_S = 30.0
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class ApiError(Exception):
+    """The API server said no, or nothing. ``status`` is the HTTP status, 0 when there was no answer."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+class NotFound(ApiError):  # noqa: N818 - the API's own words
+    """404: no such object, or no such kind."""
+
+
+class AlreadyExists(ApiError):  # noqa: N818
+    """409 on a creation: the name is claimed."""
+
+
+class Conflict(ApiError):  # noqa: N818
+    """409 on a write: the object changed since it was read."""
+
+
+class Gone(ApiError):  # noqa: N818
+    """410: the page of a long list expired; list again."""
+
+
+class Invalid(ApiError):  # noqa: N818
+    """400, 413 or 422: the object breaks a rule of its kind; the message says which."""
+
+
+class Denied(ApiError):  # noqa: N818
+    """401 or 403: credentials or Role."""
+
+
+class Unavailable(ApiError):  # noqa: N818
+    """429, 5xx, or no answer at all; whether a write happened is unknown."""
+
+
+def error_of(status: int, body: bytes, retry_after: str | None = None) -> ApiError:
+    """The typed error of an HTTP answer that is not 2xx; a body that is no Status is kept short."""
+    try:
+        answer = json.loads(body)
+        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", body[:200].decode(errors="replace")
+    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
+    kind: type[ApiError]
+    match status:
+        case 404:
+            kind = NotFound
+        case 409:
+            kind = AlreadyExists if reason == "AlreadyExists" else Conflict
+        case 410:
+            kind = Gone
+        case 400 | 413 | 422:
+            kind = Invalid
+        case 401 | 403:
+            kind = Denied
+        case _:
+            kind = Unavailable
+    return kind(status, reason, message or f"HTTP {status}", wait)
+
+
+class Api:
+    """One connection pool to one namespace. Use as ``async with await Api.connect() as api``."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self.client = client
+        self.namespace = namespace
+
+    @classmethod
+    async def connect(cls, namespace: str | None = None) -> Self:
+        """Connect as a pod's service account, or with KUBECONFIG outside a cluster.
+
+        Raises:
+            Denied: neither a service account nor a kubeconfig is there.
+        """
+        configuration = Configuration()
+        context_namespace = None
+        try:
+            if os.environ.get("KUBECONFIG") or not _NAMESPACE_FILE.exists():
+                await kube_config.load_kube_config(client_configuration=configuration)
+                _, active = kube_config.list_kube_config_contexts()
+                context_namespace = active["context"].get("namespace")
+            else:
+                kube_config.load_incluster_config(client_configuration=configuration)
+                context_namespace = _NAMESPACE_FILE.read_text().strip()
+        except (kube_config.ConfigException, OSError) as error:
+            raise Denied(
+                0, "NoCredentials", f"no way to the Kubernetes API: set KUBECONFIG or run in a pod ({error})"
+            ) from error
+        configuration.connection_pool_maxsize = CONNECTIONS
+        configuration.retries = 1
+        return cls(ApiClient(configuration), namespace or context_namespace or "default")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT_S,  # noqa: ASYNC109 - handed to the HTTP client
+    ) -> dict[str, Any]:
+        """One plain request; ``path`` starts with ``/api`` or ``/apis``.
+
+        Raises:
+            ApiError: anything but a 2xx answer, as the subclass that says what to do about it.
+        """
+        headers: dict[str, str] = {"Accept": accept, "Content-Type": content_type}
+        await self.client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        url = f"{self.client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await self.client.call_api(
+                method, url, headers, body, _request_timeout=aiohttp.ClientTimeout(total=timeout)
+            )
+            data = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(0, "NoAnswer", f"{method} {path}: {type(error).__name__} {error}".strip()) from error
+        if not 200 <= answer.status < 300:
+            raise error_of(answer.status, data, answer.headers.get("Retry-After"))
+        try:
+            return json.loads(data) if data else {}
+        except ValueError as error:
+            raise Unavailable(answer.status, "NotJson", f"{method} {path}: the answer is not JSON") from error
+
+    def path(self, kind: type[Resource], name: str | None = None, subresource: str | None = None) -> str:
+        """URL path of a kind, an object or its subresource in this namespace."""
+        parts = ["/apis", GROUP, VERSION, "namespaces", self.namespace, kind.plural, name, subresource]
+        return "/".join(part for part in parts if part)
+
+    def builtin_path(self, group_version: str, plural: str, name: str | None = None) -> str:
+        """URL path of a built-in object in this namespace, such as ``batch/v1`` ``cronjobs``."""
+        root = "/api/v1" if group_version == "v1" else f"/apis/{group_version}"
+        return "/".join(part for part in (root, "namespaces", self.namespace, plural, name) if part)
+
+    async def get(self, kind: type[R], name: str) -> R:
+        """Read one object, consistently (not from a cache)."""
+        return kind.parse(await self.request("GET", self.path(kind, name)))
+
+    async def list_pages(
+        self,
+        path: str,
+        *,
+        field_selector: str = "",
+        label_selector: str = "",
+        limit: int = 500,
+        accept: str = "application/json",
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Every item of a list in plain form, page by page.
+
+        Raises:
+            Gone: the list took so long that its snapshot expired; what was yielded is a part only.
+        """
+        query: dict[str, str | int] = {"limit": limit}
+        if field_selector:
+            query["fieldSelector"] = field_selector
+        if label_selector:
+            query["labelSelector"] = label_selector
+        while True:
+            page = await self.request("GET", path, query=query, accept=accept)
+            for item in page.get("items", ()):
+                yield item
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def list(
+        self,
+        kind: type[R],
+        *,
+        field_selector: str = "",
+        label_selector: str = "",
+        limit: int = 500,
+        on_unreadable: Callable[[str, str], None] | None = None,
+    ) -> AsyncIterator[R]:
+        """Every object of a kind.
+
+        An object that the models cannot read goes to ``on_unreadable(name, problem)``; without one it raises
+        ``pydantic.ValidationError``, because a caller that plans must not overlook it.
+        """
+        pages = self.list_pages(
+            self.path(kind), field_selector=field_selector, label_selector=label_selector, limit=limit
+        )
+        async for item in pages:
+            try:
+                parsed = kind.parse(item)
+            except ValidationError as error:
+                if on_unreadable is None:
+                    raise
+                on_unreadable(str(item.get("metadata", {}).get("name")), str(error))
+                continue
+            yield parsed
+
+    async def list_metadata(
+        self, kind: type[Resource], *, label_selector: str = "", limit: int = 500
+    ) -> AsyncIterator[Metadata]:
+        """Metadata of every object of a kind, without the weight of spec and status."""
+        pages = self.list_pages(self.path(kind), label_selector=label_selector, limit=limit, accept=_METADATA_ONLY)
+        async for item in pages:
+            yield Metadata.model_validate(item["metadata"])
+
+    async def create(self, resource: R) -> R:
+        """Create an object and return it as the API stored it."""
+        return type(resource).parse(await self.request("POST", self.path(type(resource)), body=resource.to_wire()))
+
+    async def replace_status(self, resource: R) -> R:
+        """Replace the whole status; the resourceVersion must still be the one read."""
+        path = self.path(type(resource), resource.name, "status")
+        return type(resource).parse(await self.request("PUT", path, body=resource.to_wire()))
+
+    async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any]) -> R:
+        """JSON merge patch of the object itself (never of a list, which it would replace)."""
+        body = dict(patch)
+        return kind.parse(
+            await self.request("PATCH", self.path(kind, name), body=body, content_type="application/merge-patch+json")
+        )
+
+    async def delete(self, kind: type[Resource], name: str, *, uid: str | None = None) -> None:
+        """Delete an object, only while it has that uid where one is given."""
+        body = {"preconditions": {"uid": uid}} if uid else None
+        await self.request("DELETE", self.path(kind, name), body=body)

@@ -1,0 +1,454 @@
+"""Scan, Transfer and Prune as pydantic models: the only source of the CRD YAML and of every object we write.
+
+Field names are the API's in snake case; the wire form is camelCase. Limits stand here once and reach the CRDs by
+``dichroism_crds.schema``. Sizes are bytes, times are UTC.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, computed_field
+from pydantic.alias_generators import to_camel
+
+from dichroism_crds import timestamps
+from dichroism_crds.names import API_VERSION
+from dichroism_crds.paths import MAX_PATH, RELATIVE_PATH_PATTERN
+from dichroism_crds.reasons import Reason
+
+MAX_TRANSFER_ITEMS = 4000
+"""Items of a Transfer or Prune; a hop to disk takes at most 1,000 of them (``planning``)."""
+MAX_FAILED_SHOWN = 100
+MAX_MESSAGE = 1024
+
+
+def _utc(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return value
+
+
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(_utc),
+    PlainSerializer(timestamps.format_time, return_type=str, when_used="json"),
+    Field(json_schema_extra={"format": "date-time", "maxLength": 40}),
+]
+ShortName = Annotated[str, Field(min_length=1, max_length=63)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+RelativePath = Annotated[
+    str, Field(min_length=1, max_length=MAX_PATH, json_schema_extra={"pattern": RELATIVE_PATH_PATTERN})
+]
+"""The API server enforces the pattern; the models do not, so that what it once accepted can always be read."""
+Size = Annotated[int, Field(ge=0, le=2**50, json_schema_extra={"format": "int64"})]
+"""Bytes of one file, at most 1 PiB."""
+Count = Annotated[int, Field(ge=0, le=2**62, json_schema_extra={"format": "int64"})]
+"""A number of files or bytes; the sizes of a full list of items add up to less than the limit."""
+Message = Annotated[str, Field(max_length=MAX_MESSAGE)]
+ReasonText = Annotated[str, Field(max_length=64)]
+
+
+class Model(BaseModel):
+    """Base of everything on the wire: camelCase, unknown fields of a newer version ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", use_enum_values=False)
+
+    def wire(self) -> dict[str, Any]:
+        """The JSON form, without absent fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Checksum(Model):
+    """A digest of a whole file."""
+
+    algorithm: Literal["sha256"] = "sha256"
+    value: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64)
+
+
+class Content(Model):
+    """What a file was when it was looked at; two contents of one path differ in one of both."""
+
+    size: Size
+    modified_at: Timestamp
+
+
+class ConditionStatus(StrEnum):
+    """The three values of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """A Kubernetes condition; ``lastTransitionTime`` is absent until the first transition."""
+
+    type: str = Field(min_length=1, max_length=63)
+    status: ConditionStatus = ConditionStatus.UNKNOWN
+    reason: ReasonText = Reason.WAITING.value
+    message: Message = ""
+    observed_generation: Count | None = None
+    last_transition_time: Timestamp | None = None
+
+
+class Step(StrEnum):
+    """The conditions of a Scan that are steps, in the card's order, and the summary ``Succeeded``."""
+
+    TRANSFERRED = "Transferred"
+    CATALOGUED = "Catalogued"
+    ARCHIVED = "Archived"
+    INGESTED = "Ingested"
+    PRUNE_SCHEDULED = "PruneScheduled"
+
+
+SUCCEEDED = "Succeeded"
+SCAN_CONDITIONS = (*(step.value for step in Step), SUCCEEDED)
+
+
+class ScanPhase(StrEnum):
+    """Derived from the conditions, for people and field selectors."""
+
+    PENDING = "Pending"
+    TRANSFERRED = "Transferred"
+    ARCHIVED = "Archived"
+    INGESTED = "Ingested"
+    PRUNE_SCHEDULED = "PruneScheduled"
+    FAILED = "Failed"
+    REFUSED = "Refused"
+
+
+class Copy(Model):
+    """One verified copy of the content on an endpoint; ``path`` is the bundle where ``member`` is given."""
+
+    endpoint: ShortName
+    path: RelativePath
+    member: RelativePath | None = None
+    size: Size
+    checksum: Checksum
+    verified_at: Timestamp
+    transfer: ObjectName | None = None
+
+
+class Dataset(Model):
+    """The catalogue entry."""
+
+    pid: str = Field(min_length=1, max_length=256)
+    url: str | None = Field(default=None, max_length=2048)
+    proposal: str | None = Field(default=None, max_length=128, description="spec.proposal as it was catalogued.")
+
+
+class ScheduledPrune(Model):
+    """A configured prune of the file and the Prune object in which it stands."""
+
+    endpoint: ShortName
+    not_before: Timestamp
+    prune: ObjectName
+
+
+class Attempts(Model):
+    """Failures that were this file's own, per step; an outage of a system never counts."""
+
+    transferred: Count = 0
+    catalogued: Count = 0
+    archived: Count = 0
+    ingested: Count = 0
+    prune_scheduled: Count = 0
+    retry_at: Timestamp | None = Field(default=None, description="No failed step is tried again before.")
+
+
+class ScanSpec(Model):
+    """One finished file, relative to the source endpoint of its beamline."""
+
+    beamline: ShortName
+    path: str = Field(
+        min_length=1, max_length=MAX_PATH, description="Path of the file relative to the source endpoint's root."
+    )
+    size: Size = Field(description="Bytes.")
+    modified_at: Timestamp = Field(description="Modification time of the file, floored to microseconds.")
+    proposal: str | None = Field(default=None, max_length=128, description="Proposal or ESAF, such as ALS-12345.")
+    export_controlled: bool = Field(default=False, description="True: the Scan is refused and nothing is moved.")
+    suspend: bool = Field(default=False, description="True: no further step starts, nothing of the file is pruned.")
+
+
+class ScanStatus(Model):
+    """The life of the file so far. The conditions are the truth, ``phase`` and ``message`` are derived from them."""
+
+    observed_generation: Count | None = None
+    content: Content | None = Field(default=None, description="The content that the conditions speak about.")
+    phase: ScanPhase = ScanPhase.PENDING
+    message: Message = ""
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=12,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    copies: list[Copy] = Field(default_factory=list, max_length=8, description="Verified copies of ``content`` only.")
+    dataset: Dataset | None = None
+    prune: list[ScheduledPrune] = Field(default_factory=list, max_length=8)
+    attempts: Attempts = Field(default_factory=Attempts)
+    last_handled_retry: str | None = Field(default=None, max_length=256)
+
+
+class TransferItem(Model):
+    """One file of a Transfer."""
+
+    scan: ObjectName
+    uid: str = Field(max_length=36)
+    path: RelativePath
+    size: Size
+    modified_at: Timestamp
+
+
+class Bundle(Model):
+    """The tape bundle that a Transfer to tape makes."""
+
+    path: RelativePath
+    plan_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64)
+
+
+class TransferSpec(Model):
+    """One batch on one hop; immutable as a whole."""
+
+    beamline: ShortName
+    source: ShortName
+    destination: ShortName
+    submission_id: str = Field(min_length=1, max_length=64, description="The mover's idempotency key.")
+    bundle: Bundle | None = None
+    items: list[TransferItem] = Field(min_length=1, max_length=MAX_TRANSFER_ITEMS)
+
+    @computed_field(description="Number of items, for people.")  # type: ignore[prop-decorator]
+    @property
+    def files(self) -> Count:
+        """Number of items; on the wire because a printer column cannot count."""
+        return len(self.items)
+
+    @computed_field(description="Bytes of all items, for people.")  # type: ignore[prop-decorator]
+    @property
+    def bytes(self) -> Count:
+        """Bytes of all items; on the wire because a printer column cannot add."""
+        return sum(item.size for item in self.items)
+
+
+class TransferPhase(StrEnum):
+    """Life of a Transfer."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class FailedItem(Model):
+    """One file that a Transfer could not carry."""
+
+    path: RelativePath
+    reason: ReasonText
+    message: Message = ""
+
+
+class TransferStatus(Model):
+    """What the mover reports. ``phase`` becomes final only after every Scan was told."""
+
+    phase: TransferPhase = TransferPhase.PENDING
+    task_id: str | None = Field(default=None, max_length=128)
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    files: Count = Field(default=0, description="Files verified at the destination.")
+    bytes: Count = Field(default=0, description="Bytes of them.")
+    faults: Count = Field(default=0, description="Faults that the mover reports and overcame.")
+    message: Message = ""
+    failed_count: Count = 0
+    failed_items: list[FailedItem] = Field(default_factory=list, max_length=MAX_FAILED_SHOWN)
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+class RecordedEndpoint(Model):
+    """An endpoint as it was when the prune was scheduled; today's must be the same."""
+
+    name: ShortName
+    uuid: str | None = Field(default=None, max_length=64)
+    root_path: str = Field(min_length=2, max_length=MAX_PATH)
+
+
+class PruneItem(Model):
+    """One file that is to go."""
+
+    scan: ObjectName
+    proposal: str | None = Field(default=None, max_length=128)
+    path: RelativePath
+    size: Size
+    modified_at: Timestamp
+    checksum: Checksum | None = None
+    dataset: str | None = Field(default=None, max_length=256)
+    anchor: Timestamp = Field(description="verifiedAt of the last needed copy; retention counts from here.")
+    member: RelativePath | None = Field(default=None, description="Name in the bundle where it is not ``path``.")
+    bundle: Count | None = Field(default=None, description="Index into spec.bundles.")
+
+
+class PruneBundle(Model):
+    """A tape bundle that holds items of this Prune."""
+
+    endpoint: ShortName
+    path: RelativePath
+
+
+class PruneSpec(Model):
+    """Files to be deleted from one endpoint from one moment on; immutable but for ``suspend``."""
+
+    beamline: ShortName
+    endpoint: RecordedEndpoint
+    not_before: Timestamp = Field(description="The first moment at which all items are due.")
+    suspend: bool = False
+    needs: list[RecordedEndpoint] = Field(min_length=1, max_length=8)
+    bundles: list[PruneBundle] = Field(default_factory=list, max_length=MAX_TRANSFER_ITEMS)
+    items: list[PruneItem] = Field(min_length=1, max_length=MAX_TRANSFER_ITEMS)
+
+    @computed_field(description="Number of items, for people.")  # type: ignore[prop-decorator]
+    @property
+    def files(self) -> Count:
+        """Number of items; on the wire because a printer column cannot count."""
+        return len(self.items)
+
+    @computed_field(description="Bytes of all items, for people.")  # type: ignore[prop-decorator]
+    @property
+    def bytes(self) -> Count:
+        """Bytes of all items; on the wire because a printer column cannot add."""
+        return sum(item.size for item in self.items)
+
+
+class PrunePhase(StrEnum):
+    """Life of a Prune; without a phase its Scans were not told yet."""
+
+    SCHEDULED = "Scheduled"
+    HELD = "Held"
+    RUNNING = "Running"
+    TRASHED = "Trashed"
+    PRUNED = "Pruned"
+    INCOMPLETE = "Incomplete"
+
+
+class KeptItem(Model):
+    """A due file that was kept."""
+
+    path: RelativePath
+    reason: ReasonText
+
+
+class PruneStatus(Model):
+    """What the prune job did so far."""
+
+    phase: PrunePhase | None = None
+    message: Message = ""
+    trashed: Count = 0
+    trashed_at: Timestamp | None = Field(
+        default=None, description="When the last file went to the trash; it is emptied some days later."
+    )
+    deleted: Count = 0
+    bytes_freed: Count = 0
+    kept_count: Count = 0
+    kept: list[KeptItem] = Field(default_factory=list, max_length=MAX_FAILED_SHOWN)
+    attempts: Count = 0
+    retry_at: Timestamp | None = None
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+class Metadata(Model):
+    """The part of an object's metadata that we use."""
+
+    name: str
+    namespace: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    generation: int = 1
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Resource(Model):
+    """Base of the three kinds."""
+
+    kind: ClassVar[str]
+    plural: ClassVar[str]
+    metadata: Metadata
+
+    @classmethod
+    def parse(cls, wire: dict[str, Any]) -> Self:
+        """An object as the API served it.
+
+        Raises:
+            pydantic.ValidationError: it does not fit this version's models.
+        """
+        return cls.model_validate(wire)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The whole object as the API takes it."""
+        return {"apiVersion": API_VERSION, "kind": self.kind, **self.wire()}
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+        return self.metadata.name
+
+
+class Scan(Resource):
+    """One finished file and its life."""
+
+    kind = "Scan"
+    plural = "scans"
+    spec: ScanSpec
+    status: ScanStatus = Field(default_factory=ScanStatus)
+
+    @property
+    def content(self) -> Content:
+        """The content that spec describes."""
+        return Content(size=self.spec.size, modified_at=self.spec.modified_at)
+
+    def condition(self, kind: str) -> Condition:
+        """The condition of that type; an absent one reads as Unknown, as the API conventions say."""
+        return find_condition(self.status.conditions, kind)
+
+    def copy_on(self, endpoint: str) -> Copy | None:
+        """The verified copy on an endpoint."""
+        return next((copy for copy in self.status.copies if copy.endpoint == endpoint), None)
+
+
+class Transfer(Resource):
+    """One batch on one hop."""
+
+    kind = "Transfer"
+    plural = "transfers"
+    spec: TransferSpec
+    status: TransferStatus = Field(default_factory=TransferStatus)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every Scan was told and the phase is final."""
+        return self.status.phase in (TransferPhase.SUCCEEDED, TransferPhase.FAILED)
+
+
+class Prune(Resource):
+    """Files to be deleted from one endpoint from one moment on."""
+
+    kind = "Prune"
+    plural = "prunes"
+    spec: PruneSpec
+    status: PruneStatus = Field(default_factory=PruneStatus)
+
+
+KINDS: tuple[type[Resource], ...] = (Scan, Transfer, Prune)
+
+
+def find_condition(conditions: Iterable[Condition], kind: str) -> Condition:
+    """The condition of that type, Unknown when it is absent."""
+    return next((one for one in conditions if one.type == kind), Condition(type=kind))

@@ -1,0 +1,58 @@
+"""Group, labels, annotations and the naming functions. An object's name is a claim, so names are made only here."""
+
+import base64
+import hashlib
+import re
+from datetime import date
+
+GROUP = "dichroism.als.lbl.gov"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+LABEL_BEAMLINE = f"{GROUP}/beamline"
+LABEL_ORIGIN = f"{GROUP}/origin"
+LABEL_LANE = f"{GROUP}/lane"
+LABEL_ENDPOINT = f"{GROUP}/endpoint"
+
+ANNOTATION_RETRY = f"{GROUP}/retry"
+ANNOTATION_ABANDON = f"{GROUP}/abandon"
+
+OPERATOR_LEASE = "dichroism-operator"
+STOP_PRUNE_CONFIGMAP = "dichroism-stop-prune"
+
+PRIVATE_DIR = ".dichroism"
+"""Folder at the root of every endpoint that belongs to dichroism: incoming copies, trash, superseded, manifests."""
+
+_SCAN_DIGEST_CHARS = 26
+_NUMBER = re.compile(r"-(\d+)$")
+
+
+def scan_name(beamline: str, source_endpoint: str, path: str) -> str:
+    """Name of the Scan of one file: beamline + base32(sha256(beamline NUL endpoint NUL path))[:26], lower case.
+
+    26 base32 characters are 130 bits, so two files never share a name in practice, and a second watcher, a retried
+    request or a rebuilt cluster arrives at the same name.
+    """
+    digest = hashlib.sha256("\0".join((beamline, source_endpoint, path)).encode()).digest()
+    return f"{beamline}-{base64.b32encode(digest).decode()[:_SCAN_DIGEST_CHARS]}".lower()
+
+
+def lane_name(beamline: str, source: str, destination: str) -> str:
+    """Label value and name prefix of all Transfers on one hop of one beamline, such as ``bl402-data402-nersc402``."""
+    return f"{beamline}-{source}-{destination}".lower()
+
+
+def transfer_name(beamline: str, source: str, destination: str, number: int) -> str:
+    """Name of a Transfer; its creation claims the number in its lane."""
+    return f"{lane_name(beamline, source, destination)}-{number:06d}"
+
+
+def prune_name(endpoint: str, due: date, number: int) -> str:
+    """Name of a Prune, such as ``data402-20270521-0001``; its creation claims the number of that endpoint and day."""
+    return f"{endpoint}-{due:%Y%m%d}-{number:04d}".lower()
+
+
+def number_of(name: str) -> int:
+    """The claimed number at the end of a Transfer's or Prune's name, 0 when it carries none."""
+    found = _NUMBER.search(name)
+    return int(found[1]) if found else 0

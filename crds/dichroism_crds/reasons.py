@@ -1,0 +1,144 @@
+"""Every word that may stand as the reason of a condition, of a kept file or of an event: closed lists.
+
+They are part of the API: people write alerts and field selectors on them. ``docs/reference/reasons.md`` is generated from
+this module.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reason of a Scan's, Transfer's or Prune's condition, one CamelCase word; the docstring says when."""
+
+    WAITING = "Waiting", "Nothing was tried yet, or an earlier step has to come first."
+    NOT_CONFIGURED = "NotConfigured", "The beamline's configuration has no such step."
+    IN_PROGRESS = "InProgress", "The step is under way."
+    AWAITING_BUNDLE = "AwaitingBundle", "The tape bundle is still filling."
+    AWAITING_FLUSH = "AwaitingFlush", "The next Prune object is still filling."
+    SUSPENDED = "Suspended", "spec.suspend is set: no further step starts."
+    # a step that was done
+    COPIED = "Copied", "Copied now; size and checksum compared after the copy."
+    ALREADY_THERE = "AlreadyThere", "A copy with the same content was there; size and checksum compared."
+    ADOPTED = "Adopted", "An earlier archive copy was found in the catalogue and in its bundle's manifest."
+    CATALOGUED = "Catalogued", "The catalogue has the dataset with its file list."
+    RECORDED = "Recorded", "The catalogue has every path that the configuration produces."
+    SCHEDULED = "Scheduled", "Every configured prune of the file stands in a Prune object."
+    COMPLETED = "Completed", "Every configured step is done and verified."
+    # this file's own trouble
+    CONTENT_CHANGED = "ContentChanged", "spec names a new content; the steps are done again for it."
+    SOURCE_CHANGED = (
+        "SourceChanged",
+        "The file was not the one that spec describes while it was copied; waits for the watcher.",
+    )
+    SOURCE_MISSING = "SourceMissing", "The file is not at the source."
+    SOURCE_UNREADABLE = "SourceUnreadable", "The file at the source cannot be read."
+    COPY_MISSING = "CopyMissing", "A recorded copy is not where it should be."
+    COPY_DIFFERS = "CopyDiffers", "A copy has another size or checksum than recorded."
+    CHECKSUM_MISMATCH = "ChecksumMismatch", "Source and copy differ after the copy."
+    TOO_LARGE = "TooLarge", "The file is larger than a tape bundle's member may be."
+    SUSPICIOUS_REWRITE = (
+        "SuspiciousRewrite",
+        "The file shrank to nothing or to less than half; waits for a person's retry.",
+    )
+    REFUSED_BY_CATALOGUE = "RefusedByCatalogue", "The catalogue refuses this dataset."
+    # refused outright
+    BEAMLINE_UNKNOWN = "BeamlineUnknown", "No such beamline in the configuration."
+    EXPORT_CONTROLLED = "ExportControlled", "spec.exportControlled is set: nothing is moved."
+    NAME_MISMATCH = "NameMismatch", "metadata.name is not the name that beamline and path give."
+    INVALID_PATH = "InvalidPath", "spec.path is not a legal relative path."
+    # an outside system's trouble: the lane pauses, no attempt is counted
+    DESTINATION_FULL = "DestinationFull", "No space or quota left at the destination."
+    ENDPOINT_UNAVAILABLE = "EndpointUnavailable", "The endpoint or its mount does not answer."
+    PERMISSION_DENIED = "PermissionDenied", "The endpoint refuses us as a whole."
+    CATALOGUE_UNAVAILABLE = "CatalogueUnavailable", "The catalogue does not answer."
+    CATALOGUE_LOGIN_FAILED = "CatalogueLoginFailed", "The catalogue refuses our credentials."
+    SUBMISSION_EXPIRED = (
+        "SubmissionExpired",
+        "The mover no longer knows the submission id; the items are planned again.",
+    )
+    CRON_JOB_MISSING = "CronJobMissing", "No CronJob prunes the endpoint."
+    CRON_JOB_SUSPENDED = "CronJobSuspended", "The CronJob that prunes the endpoint is suspended."
+    # summaries
+    ATTEMPTS_EXHAUSTED = "AttemptsExhausted", "A step failed as often as the configuration allows."
+    SOME_ITEMS_FAILED = "SomeItemsFailed", "Some items failed; the others are done."
+    TASK_FAILED = "TaskFailed", "The task failed as a whole; its items are planned again in two halves."
+    ALL_ITEMS_FAILED = "AllItemsFailed", "Every item failed."
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> "Reason":
+        """A member is its word; ``description`` is the sentence for the reference."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+class KeptReason(StrEnum):
+    """Why a due file was kept. Settled ones are not tried again, open ones with back-off from 1 h to 7 days."""
+
+    # open
+    NOT_DUE = "NotDue", "Today's configuration keeps the file longer than the Prune recorded.", False
+    NO_COPY_RECORDED = "NoCopyRecorded", "A needed endpoint has no recorded copy of this content.", False
+    ENDPOINT_CHANGED = "EndpointChanged", "root_path or uuid of an endpoint is not the recorded one.", False
+    COPY_MISSING = "CopyMissing", "A needed copy is not where it was recorded.", False
+    COPY_DIFFERS = "CopyDiffers", "A needed copy has another size or checksum than recorded.", False
+    HELD = "Held", "A hold of the configuration names the file.", False
+    SUSPENDED = "Suspended", "The Scan or the Prune is suspended.", False
+    AWAITING_VERIFICATION = "AwaitingVerification", "A needed copy could not be verified yet.", False
+    ENDPOINT_UNAVAILABLE = "EndpointUnavailable", "An endpoint or its mount does not answer.", False
+    ORIGINAL_OCCUPIED = (
+        "OriginalOccupied",
+        "A file had to be put back but its path is taken: it stays in the trash.",
+        False,
+    )
+    UNREADABLE = "Unreadable", "The file could not be examined or renamed.", False
+    # settled
+    ALREADY_GONE = "AlreadyGone", "The file was not there any more.", True
+    SUPERSEDED = "Superseded", "A newer content of the Scan took this path.", True
+    SOURCE_CHANGED = "SourceChanged", "The file at the path is not the content that was scheduled.", True
+    SOURCE_MOVED = "SourceMoved", "The file was moved away by its owner.", True
+
+    description: str
+    settled: bool
+
+    def __new__(cls, value: str, description: str, settled: bool) -> "KeptReason":
+        """A member is its word; ``settled`` says whether it is tried again."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        member.settled = settled
+        return member
+
+
+class EventReason(StrEnum):
+    """Reason of a Kubernetes Event; warnings are marked."""
+
+    PHASE_CHANGED = "PhaseChanged", "The Scan reached another phase.", False
+    CONTENT_CHANGED = "ContentChanged", "The file has a new content; its steps are done again.", False
+    SUSPICIOUS_REWRITE = "SuspiciousRewrite", "The file shrank to less than half; a person must retry.", True
+    REFUSED = "Refused", "The Scan is refused; nothing is moved.", True
+    STEP_FAILED = "StepFailed", "A step failed for this file and is tried again.", True
+    FAILED = "Failed", "Nothing more can progress without a person.", True
+    RETRYING = "Retrying", "A person's retry was taken up.", False
+    RETRY_NOTHING_TO_DO = "RetryNothingToDo", "A retry was asked for, but no step has failed.", False
+    RETRY_REFUSED = "RetryRefused", "A retry was asked for that cannot be done.", True
+    LANE_PAUSED = "LanePaused", "An outside system's trouble pauses the lane for all.", True
+    LANE_RESUMED = "LaneResumed", "The lane goes on.", False
+    MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
+    SCHEMA_TOO_OLD = "SchemaTooOld", "The installed CRDs lack fields: the lanes stay shut.", True
+    PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
+    TRASHED = "Trashed", "The files of a Prune lie in the trash.", False
+    PRUNED = "Pruned", "The trash of a Prune was emptied.", False
+    KEPT = "Kept", "Due files were kept.", True
+
+    description: str
+    warning: bool
+
+    def __new__(cls, value: str, description: str, warning: bool) -> "EventReason":
+        """A member is its word; ``warning`` decides the Event's type."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        member.warning = warning
+        return member

@@ -1,0 +1,90 @@
+"""What the operator remembers of each unfinished Scan: a card of a few hundred bytes, and who waits for which step.
+
+The board is a hint, never the truth: it is fed by watch events, by the LIST sweep and by our own writes, and a lane
+reads the Scan from the API before it acts. Not in here: any I/O.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dichroism_crds.kinds import Scan, Step
+from dichroism_crds.names import LABEL_ORIGIN
+
+LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One Scan that still waits for something. ``since`` is when its first waiting step could have begun."""
+
+    name: str
+    uid: str
+    beamline: str
+    size: int
+    path_length: int
+    live: bool
+    created: datetime
+    since: datetime
+    retry_at: datetime | None
+    steps: frozenset[Step]
+
+
+class Board:
+    """Cards by (beamline, step), and one wake-up per lane."""
+
+    def __init__(self) -> None:
+        self._cards: dict[str, Card] = {}
+        self._waiting: dict[tuple[str, Step], dict[str, Card]] = {}
+        self._wakers: dict[tuple[str, Step], asyncio.Event] = {}
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def waker(self, beamline: str, step: Step) -> asyncio.Event:
+        """The event that is set when a Scan of that beamline begins to wait for that step."""
+        return self._wakers.setdefault((beamline, step), asyncio.Event())
+
+    def waiting(self, beamline: str, step: Step) -> Iterable[Card]:
+        """Scans that wait for a step, in no order."""
+        return self._waiting.get((beamline, step), {}).values()
+
+    def put(self, scan: Scan, steps: frozenset[Step]) -> None:
+        """Note which steps a Scan waits for; none: forget it."""
+        self.drop(scan.name)
+        if not steps:
+            return
+        created = scan.metadata.creation_timestamp or scan.spec.modified_at
+        moments = [one.last_transition_time for one in scan.status.conditions if one.last_transition_time]
+        card = Card(
+            name=scan.name,
+            uid=scan.metadata.uid or "",
+            beamline=scan.spec.beamline,
+            size=scan.spec.size,
+            path_length=len(scan.spec.path.encode()),
+            live=scan.metadata.labels.get(LABEL_ORIGIN, LIVE) == LIVE,
+            created=created,
+            since=max(moments, default=created),
+            retry_at=scan.status.attempts.retry_at,
+            steps=steps,
+        )
+        self._cards[card.name] = card
+        for step in steps:
+            self._waiting.setdefault((card.beamline, step), {})[card.name] = card
+            self.waker(card.beamline, step).set()
+
+    def drop(self, name: str) -> None:
+        """Forget a Scan."""
+        card = self._cards.pop(name, None)
+        if card:
+            for step in card.steps:
+                self._waiting[card.beamline, step].pop(name, None)
+
+    def names(self) -> list[str]:
+        """Names of all cards."""
+        return list(self._cards)
+
+    def counts(self) -> dict[tuple[str, Step], int]:
+        """How many Scans wait, by beamline and step."""
+        return {key: len(cards) for key, cards in self._waiting.items()}

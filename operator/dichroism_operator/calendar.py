@@ -1,0 +1,111 @@
+"""Which Prune objects the Scans of a beamline need: pure functions from Scans and configuration to Prunes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from dichroism_crds.config import Beamline, Config, Endpoint
+from dichroism_crds.kinds import (
+    Copy,
+    Metadata,
+    Prune,
+    PruneBundle,
+    PruneItem,
+    PruneSpec,
+    RecordedEndpoint,
+    Scan,
+    ScheduledPrune,
+)
+from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, prune_name
+from dichroism_operator.planning import not_before
+
+MAX_ITEMS = 1000
+
+
+def missing_prunes(scan: Scan, beamline: Beamline) -> list[str]:
+    """Endpoints that are pruned by configuration and whose Prune the Scan does not name yet."""
+    named = {entry.endpoint for entry in scan.status.prune}
+    return [endpoint for endpoint in beamline.prune if endpoint not in named]
+
+
+def missing_copies(scan: Scan, beamline: Beamline, endpoint: str) -> list[str]:
+    """Needed endpoints on which the Scan records no verified copy."""
+    return [need for need in beamline.prune[endpoint].needs if scan.copy_on(need) is None]
+
+
+def due_at(scan: Scan, beamline: Beamline, endpoint: str) -> datetime:
+    """When the file may go from the endpoint: ``after`` past the verification of the last needed copy."""
+    return not_before(anchor_of(scan, beamline, endpoint), beamline.prune[endpoint].after)
+
+
+def anchor_of(scan: Scan, beamline: Beamline, endpoint: str) -> datetime:
+    """VerifiedAt of the last needed copy."""
+    return max(copy.verified_at for copy in _needed(scan, beamline, endpoint))
+
+
+def by_due_day(scans: Iterable[Scan], beamline: Beamline, endpoint: str) -> list[list[Scan]]:
+    """Groups of Scans that may share one Prune, earliest first; a group's moment is its last file's."""
+    groups: dict[datetime, list[Scan]] = defaultdict(list)
+    for scan in scans:
+        due = due_at(scan, beamline, endpoint)
+        groups[due.replace(hour=0, minute=0, second=0, microsecond=0)].append(scan)
+    parts = []
+    for day in sorted(groups):
+        ordered = sorted(groups[day], key=lambda scan: scan.spec.path)
+        parts += [ordered[start : start + MAX_ITEMS] for start in range(0, len(ordered), MAX_ITEMS)]
+    return parts
+
+
+def build_prune(scans: Sequence[Scan], beamline: Beamline, endpoint: str, config: Config, number: int) -> Prune:
+    """The Prune of Scans that are due on the same day; every Scan has all needed copies."""
+    rule = beamline.prune[endpoint]
+    bundles: dict[tuple[str, str], int] = {}
+    items = [_item(scan, beamline, endpoint, bundles) for scan in scans]
+    moment = max(due_at(scan, beamline, endpoint) for scan in scans)
+    return Prune(
+        metadata=Metadata(
+            name=prune_name(endpoint, moment.date(), number),
+            labels={LABEL_BEAMLINE: beamline.name, LABEL_ENDPOINT: endpoint},
+        ),
+        spec=PruneSpec(
+            beamline=beamline.name,
+            endpoint=recorded(config.endpoints[endpoint]),
+            not_before=moment,
+            needs=[recorded(config.endpoints[need]) for need in rule.needs],
+            bundles=[PruneBundle(endpoint=place, path=path) for place, path in bundles],
+            items=items,
+        ),
+    )
+
+
+def recorded(endpoint: Endpoint) -> RecordedEndpoint:
+    """An endpoint as it is today, to be compared on the day of the deletion."""
+    return RecordedEndpoint(name=endpoint.name, uuid=endpoint.uuid, root_path=endpoint.root_path)
+
+
+def entry_of(prune: Prune) -> ScheduledPrune:
+    """What a Scan records of the Prune in which it stands."""
+    return ScheduledPrune(endpoint=prune.spec.endpoint.name, not_before=prune.spec.not_before, prune=prune.name)
+
+
+def _needed(scan: Scan, beamline: Beamline, endpoint: str) -> list[Copy]:
+    found = [scan.copy_on(need) for need in beamline.prune[endpoint].needs]
+    return [copy for copy in found if copy]
+
+
+def _item(scan: Scan, beamline: Beamline, endpoint: str, bundles: dict[tuple[str, str], int]) -> PruneItem:
+    copies = _needed(scan, beamline, endpoint)
+    tape = next((copy for copy in copies if copy.member), None)
+    index = bundles.setdefault((tape.endpoint, tape.path), len(bundles)) if tape else None
+    return PruneItem(
+        scan=scan.name,
+        proposal=scan.spec.proposal,
+        path=scan.spec.path,
+        size=scan.spec.size,
+        modified_at=scan.spec.modified_at,
+        checksum=copies[0].checksum,
+        dataset=scan.status.dataset.pid if scan.status.dataset else None,
+        anchor=anchor_of(scan, beamline, endpoint),
+        bundle=index,
+        member=tape.member if tape and tape.member != scan.spec.path else None,
+    )

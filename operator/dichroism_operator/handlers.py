@@ -1,0 +1,60 @@
+"""kopf wiring and nothing else: settings, and thin handlers that hand watch events to the intake.
+
+kopf is used as an informer. It patches nothing, adds no finalizer (``kubectl delete`` never hangs) and keeps no state:
+no create/update handlers, timers, daemons or indices. The measured reasons are in docs/explanation/kopf.md.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+from pydantic import ValidationError
+
+from dichroism_crds.kinds import Scan
+from dichroism_crds.names import GROUP, VERSION
+
+log = logging.getLogger(__name__)
+
+
+def settings() -> kopf.OperatorSettings:
+    """Settings that work with a namespaced Role, behind proxies, and with ten thousand objects."""
+    chosen = kopf.OperatorSettings()
+    chosen.scanning.disabled = True  # a namespaced Role may not watch CRDs and namespaces
+    chosen.peering.standalone = True  # a Lease of our own decides who works
+    chosen.posting.enabled = False  # Events are posted by the recorder, de-duplicated
+    chosen.watching.server_timeout = 10 * 60  # proxies cut idle streams without a word
+    chosen.watching.inactivity_timeout = 70
+    chosen.watching.chunk_size = 500
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 10
+    chosen.queueing.worker_limit = None
+    chosen.queueing.idle_timeout = 1.0
+    return chosen
+
+
+def registry(seen: Callable[[Scan], None], gone: Callable[[str], None]) -> kopf.OperatorRegistry:
+    """Handlers that call ``seen`` for every version of a Scan and ``gone`` for a deleted one."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**context: Any) -> kopf.ConnectionInfo | None:
+        # The same order as Api.connect; called again when the server answers 401, so a rotated token is picked up.
+        if os.environ.get("KUBECONFIG"):
+            return kopf.login_with_kubeconfig(**context)
+        return kopf.login_with_service_account(**context) or kopf.login_with_kubeconfig(**context)
+
+    @kopf.on.event(GROUP, VERSION, Scan.plural, registry=handlers)
+    async def scan_event(event: kopf.RawEvent, name: str | None, body: kopf.Body, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            gone(name or "")
+            return
+        try:
+            scan = Scan.parse(dict(body))
+        except ValidationError as error:
+            log.error("Scan %s cannot be read by this version, it is left alone: %s", name, error)
+            return
+        seen(scan)
+
+    return handlers

@@ -1,0 +1,175 @@
+"""The periodic LIST that is the truth: repairs the board, notices a dead watch, collects what is past its time."""
+
+import logging
+import time
+from datetime import timedelta
+
+from dichroism_crds.client import ApiError, Gone
+from dichroism_crds.config.models import MINIMUM_HISTORY
+from dichroism_crds.kinds import (
+    SUCCEEDED,
+    ConditionStatus,
+    Metadata,
+    Prune,
+    PrunePhase,
+    Scan,
+    ScanPhase,
+    Transfer,
+    TransferPhase,
+)
+from dichroism_crds.names import ANNOTATION_ABANDON, LABEL_LANE
+from dichroism_crds.timestamps import now
+from dichroism_operator.lanes.base import Context, Lane
+from dichroism_operator.lanes.intake import Intake
+from dichroism_operator.metrics import SWEEP_SECONDS, UNREADABLE, WAITING, WATCH_STALE
+
+EVERY_S = 60.0
+SUCCEEDED_TRANSFERS = timedelta(days=3)
+FAILED_TRANSFERS = timedelta(days=30)
+SUCCEEDED_TRANSFERS_KEPT = 100
+PRUNED_KEPT = timedelta(days=90)
+
+log = logging.getLogger(__name__)
+
+
+class Sweep(Lane):
+    """Every minute all Scans are listed. ``stale_since`` is set while the watch misses changes that LIST shows."""
+
+    idle_s = EVERY_S
+
+    def __init__(self, context: Context, intake: Intake) -> None:
+        super().__init__("sweep", context)
+        self._intake = intake
+        self._delivered: dict[str, str] = {}
+        self._missed: dict[str, str] = {}
+        self.stale_since: float | None = None
+
+    def delivered(self, metadata: Metadata) -> None:
+        """The watch told of this version of a Scan."""
+        self._delivered[metadata.name] = metadata.resource_version or ""
+
+    def forget(self, name: str) -> None:
+        """The watch told that a Scan is gone."""
+        self._delivered.pop(name, None)
+        self.context.board.drop(name)
+
+    async def turn(self) -> float:
+        """List, compare, repair, collect."""
+        with SWEEP_SECONDS.time():
+            try:
+                scans = await self._list()
+            except Gone:
+                return 1.0
+            self._compare_with_watch(scans)
+            for (beamline, step), count in self.context.board.counts().items():
+                WAITING.labels(beamline, step).set(count)
+            await self._collect_scans(scans)
+            await self._collect_transfers()
+            await self._collect_prunes()
+        return EVERY_S
+
+    async def _list(self) -> dict[str, "_Seen"]:
+        unreadable = 0
+
+        def note(name: str, problem: str) -> None:
+            nonlocal unreadable
+            unreadable += 1
+            log.error("Scan %s cannot be read by this version, it is left alone: %s", name, problem)
+
+        known = set(self.context.board.names())
+        seen: dict[str, _Seen] = {}
+        async for scan in self.context.api.list(Scan, on_unreadable=note):
+            self._intake.observe(scan)
+            seen[scan.name] = _Seen(scan)
+        for name in known - seen.keys():
+            self.context.board.drop(name)
+        UNREADABLE.labels("Scan").set(unreadable)
+        return seen
+
+    def _compare_with_watch(self, scans: dict[str, "_Seen"]) -> None:
+        """A version that LIST showed a whole sweep ago and the watch has not delivered by now was missed."""
+        stale = [
+            name
+            for name, version in self._missed.items()
+            if name in scans and scans[name].version == version and self._delivered.get(name) != version
+        ]
+        WATCH_STALE.set(len(stale))
+        if not stale:
+            self.stale_since = None
+        elif self.stale_since is None:
+            self.stale_since = time.monotonic()
+            log.error(
+                "the watch is dead or behind: %d Scans changed without an event, such as %s", len(stale), stale[0]
+            )
+        self._missed = {name: one.version for name, one in scans.items() if self._delivered.get(name) != one.version}
+        self._delivered = {name: version for name, version in self._delivered.items() if name in scans}
+
+    async def _collect_scans(self, scans: dict[str, "_Seen"]) -> None:
+        """Succeeded Scans past their time or beyond the newest so many, never within a day; abandoned ones."""
+        history = self.context.config.history
+        moment = now()
+        done = sorted((one for one in scans.values() if one.succeeded), key=lambda one: one.changed, reverse=True)
+        old = [
+            one
+            for rank, one in enumerate(done)
+            if moment - one.changed > (history.scans if rank < history.keep else MINIMUM_HISTORY)
+        ]
+        abandoned = [one for one in scans.values() if one.abandoned]
+        for one in (*old, *abandoned):
+            await self._delete(Scan, one.name, one.uid)
+
+    async def _collect_transfers(self) -> None:
+        """Succeeded ones 3 days, at most 100 a lane, failed ones 30 days. The newest stays: no number is reused."""
+        lanes: dict[str, list[Transfer]] = {}
+        async for transfer in self.context.api.list(Transfer, limit=50, on_unreadable=lambda *_: None):
+            transfer.spec.items.clear()
+            lanes.setdefault(transfer.metadata.labels.get(LABEL_LANE, ""), []).append(transfer)
+        moment = now()
+        for transfers in lanes.values():
+            transfers.sort(key=lambda one: one.name, reverse=True)
+            succeeded = 0
+            for transfer in transfers[1:]:
+                ended = transfer.status.completed_at
+                if ended is None or not transfer.finished:
+                    continue
+                good = transfer.status.phase == TransferPhase.SUCCEEDED
+                succeeded += good
+                if (
+                    moment - ended > (SUCCEEDED_TRANSFERS if good else FAILED_TRANSFERS)
+                    or succeeded > SUCCEEDED_TRANSFERS_KEPT
+                ):
+                    await self._delete(Transfer, transfer.name, transfer.metadata.uid)
+
+    async def _collect_prunes(self) -> None:
+        """Pruned ones stay 90 days; every other stays until it is pruned or a person acts."""
+        moment = now()
+        listed = self.context.api.list(
+            Prune, field_selector=f"status.phase={PrunePhase.PRUNED}", limit=50, on_unreadable=lambda *_: None
+        )
+        async for prune in listed:
+            moments = [one.last_transition_time for one in prune.status.conditions if one.last_transition_time]
+            if moments and moment - max(moments) > PRUNED_KEPT:
+                await self._delete(Prune, prune.name, prune.metadata.uid)
+
+    async def _delete(self, kind: type[Scan] | type[Transfer] | type[Prune], name: str, uid: str | None) -> None:
+        try:
+            await self.context.api.delete(kind, name, uid=uid)
+            log.info("%s %s is past its time and was collected; files are never touched by this", kind.kind, name)
+        except ApiError as error:
+            log.warning("%s %s could not be collected: %s", kind.kind, name, error)
+
+
+class _Seen:
+    """What the sweep keeps of a Scan while it runs."""
+
+    __slots__ = ("abandoned", "changed", "name", "succeeded", "uid", "version")
+
+    def __init__(self, scan: Scan) -> None:
+        self.name = scan.name
+        self.uid = scan.metadata.uid
+        self.version = scan.metadata.resource_version or ""
+        self.succeeded = scan.condition(SUCCEEDED).status == ConditionStatus.TRUE
+        moments = [one.last_transition_time for one in scan.status.conditions if one.last_transition_time]
+        self.changed = max(moments, default=scan.metadata.creation_timestamp or now())
+        ended = scan.status.phase in (ScanPhase.FAILED, ScanPhase.REFUSED)
+        self.abandoned = ended and bool(scan.metadata.annotations.get(ANNOTATION_ABANDON))

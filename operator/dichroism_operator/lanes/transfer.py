@@ -1,0 +1,364 @@
+"""The lane of one hop of one beamline: makes Transfers, has a mover carry them, tells every Scan what became of it.
+
+The order of reads when planning makes two planners safe: first the highest number, then the unfinished Transfers, then
+the Scans. Whoever planned in between has claimed the next number (409: plan again), is seen unfinished, or its Scans
+are done.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dichroism_crds.client import AlreadyExists, Conflict, NotFound
+from dichroism_crds.config import Beamline, Endpoint
+from dichroism_crds.kinds import (
+    Bundle,
+    Checksum,
+    Copy,
+    Metadata,
+    Scan,
+    Step,
+    Transfer,
+    TransferItem,
+    TransferPhase,
+    TransferSpec,
+    TransferStatus,
+)
+from dichroism_crds.names import LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
+from dichroism_crds.reasons import EventReason, Reason
+from dichroism_crds.timestamps import now, same_time
+from dichroism_operator import killpoints, lifecycle, planning, transferstatus
+from dichroism_operator.board import Card
+from dichroism_operator.lanes.base import Context, StepLane, read_scans
+from dichroism_operator.metrics import BYTES_COPIED, STEPS_DONE, TRANSFERS_RUNNING
+from dichroism_operator.movers.base import CopyState, CopyToVerify, Item, ItemResult, Mover, Progress, Task, TaskState
+from dichroism_operator.movers.errors import MoverUnavailable
+from dichroism_operator.recorder import About
+
+POLL_S = 0.1
+ACTIVE_AFTER_S = 2.0
+"""A Transfer that is done sooner never shows Active: one write less."""
+UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
+ITEM_TROUBLE_WITHOUT_BLAME = frozenset({Reason.SOURCE_CHANGED})
+"""The file is being written again; the watcher will tell its new content."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Running:
+    """A Transfer that this process works on."""
+
+    transfer: Transfer
+    task: Task
+    started: float = field(default_factory=time.monotonic)
+    asked: bool = False
+    """Whether the mover was asked to start the task in this process."""
+    finishing: asyncio.Task[None] | None = None
+
+
+class TransferLane(StepLane):
+    """Both hops: disk to disk, and to tape when the beamline's archive is given as ``bundle``."""
+
+    def __init__(
+        self,
+        context: Context,
+        beamline: Beamline,
+        step: Step,
+        source: Endpoint,
+        destination: Endpoint,
+        mover: Mover,
+        slots: int = 2,
+    ) -> None:
+        self.label = lane_name(beamline.name, source.name, destination.name)
+        super().__init__(self.label, context, beamline, step)
+        self.source = source
+        self.destination = destination
+        self.mover = mover
+        self.slots = slots
+        self.bundle = beamline.archive.bundle if step == Step.ARCHIVED and beamline.archive else None
+        self.running: dict[str, Running] = {}
+        self._adopted = False
+        self._verified_again: set[asyncio.Task[None]] = set()
+
+    def in_flight(self, name: str) -> bool:
+        """Whether a Scan stands in a Transfer that this process works on."""
+        return any(item.scan == name for one in self.running.values() for item in one.transfer.spec.items)
+
+    async def turn(self) -> float:
+        """Adopt what an earlier process left, poll what runs, plan what waits."""
+        if not self._adopted:
+            for transfer in await self._unfinished():
+                await self._adopt(transfer)
+            self._adopted = True
+        if self.paused:
+            return max(0.05, self.paused_until - time.monotonic())
+        try:
+            await self._start_and_poll()
+            await self._plan()
+        except MoverUnavailable as outage:
+            about = next((one.transfer for one in self.running.values()), None) or await self._a_waiting_scan()
+            self.pause(outage.reason, str(outage), about)
+            await self._show_outage(outage)
+        TRANSFERS_RUNNING.labels(self.label).set(len(self.running))
+        return POLL_S if self.running else self.idle_s
+
+    async def _unfinished(self) -> list[Transfer]:
+        listed = self.context.api.list(Transfer, field_selector=UNFINISHED, label_selector=f"{LABEL_LANE}={self.label}")
+        return [transfer async for transfer in listed]
+
+    async def _adopt(self, transfer: Transfer) -> None:
+        if transfer.name not in self.running:
+            self.running[transfer.name] = Running(transfer, await self._task(transfer))
+
+    async def _task(self, transfer: Transfer) -> Task:
+        """The mover's task for a Transfer; to tape, each item carries the checksum of record from its Scan."""
+        recorded: dict[str, str] = {}
+        if self.bundle:
+            scans = await read_scans(self.context, [item.scan for item in transfer.spec.items])
+            recorded = {scan.name: copy.checksum.value for scan in scans if (copy := scan.copy_on(self.source.name))}
+        return Task(
+            submission_id=transfer.spec.submission_id,
+            label=transfer.name,
+            source=self.source,
+            destination=self.destination,
+            items=tuple(
+                Item(one.path, one.size, one.modified_at, recorded.get(one.scan)) for one in transfer.spec.items
+            ),
+            bundle=transfer.spec.bundle.path if transfer.spec.bundle else None,
+        )
+
+    async def _start_and_poll(self) -> None:
+        active = {one.task.submission_id: one for one in self.running.values() if one.finishing is None}
+        for one in active.values():
+            if not one.asked:
+                await asyncio.to_thread(self.mover.start, one.task)
+                one.asked = True
+                killpoints.reach("task-started")
+        if not active:
+            return
+        for key, progress in (await asyncio.to_thread(self.mover.poll, list(active))).items():
+            await self._look(active[key], progress)
+
+    async def _look(self, one: Running, progress: Progress) -> None:
+        if progress.state == TaskState.LOST:
+            one.asked = False
+        elif progress.state == TaskState.FAILED and progress.reason:
+            # The outside system's trouble: the same task is started again after the pause.
+            one.asked = False
+            await asyncio.to_thread(self.mover.forget, one.task.submission_id)
+            raise MoverUnavailable(progress.reason, progress.message)
+        elif progress.state == TaskState.ACTIVE:
+            if time.monotonic() - one.started > ACTIVE_AFTER_S:
+                await self._write(one, transferstatus.active(one.transfer, progress, now()))
+        else:
+            self.resume(one.transfer)
+            one.finishing = asyncio.create_task(self._finish(one, progress), name=f"finish {one.transfer.name}")
+
+    async def _finish(self, one: Running, progress: Progress) -> None:
+        """Scans first, the Transfer's final phase last: a crash in between repeats the whole, with the same outcome."""
+        try:
+            killpoints.reach("task-done")
+            results = {result.path: result for result in progress.results}
+            applied = await asyncio.gather(
+                *(self._tell(one, item, results[item.path]) for item in one.transfer.spec.items if item.path in results)
+            )
+            killpoints.reach("scans-told")
+            log.info(
+                "%s: %d of %d files verified",
+                one.transfer.name,
+                sum(applied),
+                len(one.transfer.spec.items),
+                extra={"transfer": one.transfer.name, "beamline": self.beamline.name},
+            )
+            await self._write(one, transferstatus.final(one.transfer, progress, now()))
+            killpoints.reach("transfer-closed")
+            await asyncio.to_thread(self.mover.forget, one.task.submission_id)
+            self.running.pop(one.transfer.name, None)
+            BYTES_COPIED.labels(self.label).inc(progress.bytes)
+        except Exception:
+            log.exception("%s: its results could not be recorded, it is polled again", one.transfer.name)
+            one.finishing = None
+            await asyncio.sleep(1)
+        finally:
+            self.wake.set()
+
+    async def _tell(self, one: Running, item: TransferItem, result: ItemResult) -> bool:
+        """Write one file's result into its Scan, only while uid and content still match."""
+        copy = self._copy(one.transfer, item, result)
+        moment = now()
+
+        def change(scan: Scan) -> bool:
+            if scan.spec.size != item.size or not same_time(scan.spec.modified_at, item.modified_at):
+                return False
+            if lifecycle.content_changed(scan):
+                return False
+            if copy:
+                lifecycle.add_copy(scan, copy)
+                lifecycle.succeed(scan, self.step, result.reason, f"on {copy.endpoint}", moment)
+            else:
+                blame = result.reason not in ITEM_TROUBLE_WITHOUT_BLAME
+                lifecycle.fail(scan, self.step, result.reason, result.message, moment, counts=blame)
+            return True
+
+        told = await self.context.writer.submit(item.scan, item.uid, change)
+        STEPS_DONE.labels(self.beamline.name, self.step, "done" if copy else "failed").inc()
+        if copy is None:
+            reason = EventReason.MEMBER_LEFT_OUT if self.bundle else EventReason.STEP_FAILED
+            about = About(Scan.kind, item.scan, item.uid)
+            self.context.recorder.event(about, reason, f"{self.step}: {result.reason}: {result.message}")
+        return told and copy is not None
+
+    def _copy(self, transfer: Transfer, item: TransferItem, result: ItemResult) -> Copy | None:
+        """The verified copy as the Scan records it; None when there is none."""
+        if result.sha256 is None:
+            return None
+        bundle = transfer.spec.bundle
+        return Copy(
+            endpoint=self.destination.name,
+            path=bundle.path if bundle else item.path,
+            member=item.path if bundle else None,
+            size=item.size,
+            checksum=Checksum(value=result.sha256),
+            verified_at=now(),
+            transfer=transfer.name,
+        )
+
+    async def _write(self, one: Running, status: TransferStatus) -> None:
+        """Write a Transfer's status; one that somebody deleted meanwhile is let go."""
+        if status == one.transfer.status:
+            return
+        wanted = one.transfer.model_copy(update={"status": status})
+        try:
+            one.transfer = await self.context.api.replace_status(wanted)
+        except Conflict:
+            fresh = await self.context.api.get(Transfer, one.transfer.name)
+            one.transfer = await self.context.api.replace_status(fresh.model_copy(update={"status": status}))
+        except NotFound:
+            log.warning("%s was deleted while it ran", one.transfer.name, extra={"transfer": one.transfer.name})
+
+    async def _show_outage(self, outage: MoverUnavailable) -> None:
+        for one in list(self.running.values()):
+            if one.finishing is None:
+                await self._write(one, transferstatus.outage(one.transfer, outage.reason, str(outage), now()))
+
+    async def _a_waiting_scan(self) -> About | None:
+        card = next(iter(self.context.board.waiting(self.beamline.name, self.step)), None)
+        return About(Scan.kind, card.name, card.uid) if card else None
+
+    # planning
+
+    async def _plan(self) -> None:
+        """Make the next Transfer when one is due and a slot is free."""
+        taken = {item.scan for one in self.running.values() for item in one.transfer.spec.items}
+        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), taken, now())
+        if not cards or len(self.running) >= self.slots or not self._due(cards):
+            return
+        number = await self._highest_number() + 1
+        unfinished = await self._unfinished()
+        for transfer in unfinished:
+            await self._adopt(transfer)
+        taken = {item.scan for transfer in unfinished for item in transfer.spec.items}
+        chosen = [card.name for card in planning.take(cards, self._limits()) if card.name not in taken]
+        scans = [scan for scan in await read_scans(self.context, chosen) if self.may_work(scan)]
+        if self.bundle:
+            scans = await self._without_verified_copy(scans)
+        failed = self.context.api.list(
+            Transfer,
+            field_selector=f"status.phase={TransferPhase.FAILED}",
+            label_selector=f"{LABEL_LANE}={self.label}",
+        )
+        scans = planning.halves(scans, [transfer async for transfer in failed])
+        if scans:
+            await self._create(number, scans)
+
+    def _limits(self) -> planning.Limits:
+        return planning.tape_limits(self.bundle) if self.bundle else planning.DISK_LIMITS
+
+    def _due(self, cards: Sequence[Card]) -> bool:
+        """To tape at a bundle's first limit; to disk at once when the lane is idle, else after 10 s of filling."""
+        if self.bundle:
+            return planning.bundle_due(cards, self.bundle, now())
+        full = len(planning.take(cards, self._limits())) < len(cards)
+        oldest = min(card.since for card in cards)
+        return not self.running or full or now() - oldest >= planning.SETTLE
+
+    async def _highest_number(self) -> int:
+        names = self.context.api.list_metadata(Transfer, label_selector=f"{LABEL_LANE}={self.label}")
+        return max([number_of(one.name) async for one in names], default=0)
+
+    async def _without_verified_copy(self, scans: Sequence[Scan]) -> list[Scan]:
+        """Scans that must be packed: a recorded tape copy that verifies again is kept instead of a second one."""
+        recorded = {scan.name: copy for scan in scans if (copy := scan.copy_on(self.destination.name))}
+        wanted = {
+            name: CopyToVerify(copy.member or copy.path, copy.size, copy.checksum.value, copy.path)
+            for name, copy in recorded.items()
+        }
+        states = await asyncio.to_thread(self.mover.verify, self.destination, list(wanted.values())) if wanted else {}
+        to_pack = []
+        for scan in scans:
+            state = states.get(wanted[scan.name]) if scan.name in wanted else CopyState.MISSING
+            if state == CopyState.VERIFIED:
+                copy = recorded[scan.name].model_copy(update={"verified_at": now()})
+                task = asyncio.create_task(self._keep(scan, copy))
+                self._verified_again.add(task)
+                task.add_done_callback(self._verified_again.discard)
+            elif state != CopyState.UNKNOWN:
+                to_pack.append(scan)
+        return to_pack
+
+    async def _keep(self, scan: Scan, copy: Copy) -> None:
+        """Record that the tape copy was proven again."""
+
+        def change(fresh: Scan) -> bool:
+            if lifecycle.content_changed(fresh):
+                return False
+            lifecycle.add_copy(fresh, copy)
+            lifecycle.succeed(fresh, self.step, Reason.ALREADY_THERE, f"on {copy.endpoint}, verified again", now())
+            return True
+
+        await self.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+
+    async def _create(self, number: int, scans: Sequence[Scan]) -> None:
+        """Create the Transfer, which claims its Scans; only then is the mover asked."""
+        items = planning.items_of(scans)
+        key = await asyncio.to_thread(self.mover.new_submission_id)
+        bundle = None
+        if self.bundle:
+            digest = planning.plan_sha256(items)
+            bundle = Bundle(path=planning.bundle_path(self.beamline.name, items, digest, key), plan_sha256=digest)
+        wanted = Transfer(
+            metadata=Metadata(
+                name=transfer_name(self.beamline.name, self.source.name, self.destination.name, number),
+                labels={LABEL_LANE: self.label, LABEL_BEAMLINE: self.beamline.name},
+            ),
+            spec=TransferSpec(
+                beamline=self.beamline.name,
+                source=self.source.name,
+                destination=self.destination.name,
+                submission_id=key,
+                bundle=bundle,
+                items=items,
+            ),
+        )
+        try:
+            made = await self.context.api.create(wanted)
+        except AlreadyExists:
+            log.info("%s was claimed by another planner, planning again", wanted.name, extra={"transfer": wanted.name})
+            self.wake.set()
+            return
+        if made.spec != wanted.spec:
+            raise RuntimeError(f"{made.name}: the API server did not keep the spec as it was sent; are the CRDs older?")
+        killpoints.reach("transfer-created")
+        size = sum(item.size for item in items)
+        log.info(
+            "%s: %d files, %d bytes",
+            made.name,
+            len(items),
+            size,
+            extra={"transfer": made.name, "beamline": self.beamline.name},
+        )
+        self.running[made.name] = Running(made, await self._task(made))
+        self.wake.set()

@@ -1,0 +1,133 @@
+"""A Kubernetes Lease: one holder at a time for the operator's lanes, and for the pruning of each beamline.
+
+Expiry is judged by our own monotonic clock since we last saw the record change, so clocks of two nodes need not agree.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from typing import Any
+
+from dichroism_crds.client import AlreadyExists, Api, ApiError, Conflict, NotFound
+from dichroism_crds.timestamps import format_time, now
+
+DURATION_S = 15
+RENEW_S = 5.0
+GROUP_VERSION = "coordination.k8s.io/v1"
+
+log = logging.getLogger(__name__)
+
+
+def identity() -> str:
+    """Name of this process for people, unique among restarts."""
+    return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
+
+
+class LeaseLostError(Exception):
+    """The Lease could not be renewed in time, or somebody else holds it: stop at once."""
+
+
+class Lease:
+    """One named Lease; :meth:`acquire` once, :meth:`hold` for as long as the work runs, :meth:`release` at the end."""
+
+    def __init__(self, api: Api, name: str, holder: str) -> None:
+        self.name = name
+        self.holder = holder
+        self._api = api
+        self._path = api.builtin_path(GROUP_VERSION, "leases", name)
+        self._seen: tuple[str, str] | None = None
+        self._seen_at = 0.0
+        self._renewed_at = 0.0
+
+    async def try_acquire(self) -> bool:
+        """Take the Lease when it is free, expired or ours.
+
+        Raises:
+            ApiError: the API server does not answer or refuses.
+        """
+        asked = time.monotonic()
+        try:
+            lease = await self._api.request("GET", self._path)
+        except NotFound:
+            return await self._write("POST", self._body({}), asked)
+        spec = lease.get("spec", {})
+        holder = spec.get("holderIdentity") or ""
+        record = (holder, str(spec.get("renewTime")))
+        if record != self._seen:
+            self._seen, self._seen_at = record, asked
+        expired = asked - self._seen_at > float(spec.get("leaseDurationSeconds") or DURATION_S)
+        if holder not in ("", self.holder) and not expired:
+            return False
+        return await self._write("PUT", self._body(lease), asked)
+
+    async def acquire(self) -> None:
+        """Wait until the Lease is ours."""
+        told = False
+        while True:
+            try:
+                if await self.try_acquire():
+                    log.info("Lease %s is ours", self.name)
+                    return
+            except ApiError as error:
+                log.warning("Lease %s: %s", self.name, error)
+            if not told:
+                log.info("Lease %s is held by %s, waiting", self.name, self._seen[0] if self._seen else "somebody")
+                told = True
+            await asyncio.sleep(RENEW_S / 2)
+
+    async def hold(self) -> None:
+        """Renew until cancelled.
+
+        Raises:
+            LeaseLostError: two thirds of the Lease's time passed without a renewal, or somebody else has it.
+        """
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                if not await asyncio.wait_for(self.try_acquire(), RENEW_S):
+                    raise LeaseLostError(f"Lease {self.name} is held by {self._seen[0] if self._seen else 'another'}")
+            except (ApiError, TimeoutError) as error:
+                log.warning("Lease %s was not renewed: %s", self.name, error or "no answer in time")
+                if time.monotonic() - self._renewed_at > DURATION_S * 2 / 3:
+                    raise LeaseLostError(f"Lease {self.name} could not be renewed: {error}") from error
+
+    async def release(self) -> None:
+        """Give the Lease back, so that the next one need not wait for its expiry."""
+        try:
+            lease = await self._api.request("GET", self._path)
+            if lease.get("spec", {}).get("holderIdentity") == self.holder:
+                lease["spec"]["holderIdentity"] = ""
+                await self._api.request("PUT", self._path, body=lease)
+        except ApiError as error:
+            log.warning("Lease %s could not be released, it expires by itself: %s", self.name, error)
+
+    def _body(self, lease: dict[str, Any]) -> dict[str, Any]:
+        spec = dict(lease.get("spec", {}))
+        taken = spec.get("holderIdentity") != self.holder
+        moment = format_time(now())
+        return {
+            "apiVersion": GROUP_VERSION,
+            "kind": "Lease",
+            "metadata": lease.get("metadata", {"name": self.name}),
+            "spec": {
+                "holderIdentity": self.holder,
+                "leaseDurationSeconds": DURATION_S,
+                "acquireTime": moment if taken else spec.get("acquireTime", moment),
+                "renewTime": moment,
+                "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (1 if taken and lease else 0),
+            },
+        }
+
+    async def _write(self, method: str, body: dict[str, Any], asked: float) -> bool:
+        path = self._path if method == "PUT" else self._api.builtin_path(GROUP_VERSION, "leases")
+        try:
+            await self._api.request(method, path, body=body)
+        except (Conflict, AlreadyExists):
+            return False
+        # Counted from before the request: the record is at least as young as this.
+        self._renewed_at = asked
+        self._seen, self._seen_at = (self.holder, body["spec"]["renewTime"]), asked
+        return True

@@ -1,0 +1,132 @@
+"""Which Scans go into the next Transfer or Prune: pure functions over cards, Scans and Transfers.
+
+The limits keep an object well below the 1.5 MiB that etcd takes in one request.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from dichroism_crds.config import BundleLimits
+from dichroism_crds.kinds import Scan, Transfer, TransferItem, TransferPhase
+from dichroism_crds.reasons import Reason
+from dichroism_crds.timestamps import EPOCH, format_time
+from dichroism_operator.board import Card
+
+ITEM_OVERHEAD_BYTES = 220
+"""JSON of a Transfer's item without its path: Scan name, uid, size, time and punctuation, rounded up."""
+DAY = timedelta(days=1)
+MAX_MEMBER = 64 * 10**9
+"""Bytes of the largest file that goes on tape; the tape system's own tools refuse members of 68 GB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large one Transfer may become: items, bytes of its spec, bytes of its files."""
+
+    items: int
+    spec_bytes: int
+    file_bytes: int
+
+
+DISK_LIMITS = Limits(items=1000, spec_bytes=512 * 1024, file_bytes=20 * 10**9)
+SETTLE = timedelta(seconds=10)
+"""A batch on the first hop is at least this old, unless its lane is idle."""
+
+
+def tape_limits(bundle: BundleLimits) -> Limits:
+    """Limits of one bundle; the configuration may only tighten the object's own."""
+    return Limits(items=min(4000, bundle.max_files), spec_bytes=1024 * 1024, file_bytes=bundle.target)
+
+
+def in_turn(cards: Iterable[Card], taken: Collection[str], now: datetime) -> list[Card]:
+    """Cards that may be worked on now, live before backfill, oldest first."""
+    free = (card for card in cards if card.name not in taken and (card.retry_at is None or card.retry_at <= now))
+    return sorted(free, key=lambda card: (not card.live, card.created, card.name))
+
+
+def take(cards: Sequence[Card], limits: Limits) -> list[Card]:
+    """The first cards that fit into one Transfer; always at least one, so that a huge file is not stuck."""
+    chosen: list[Card] = []
+    spec_bytes = file_bytes = 0
+    for card in cards:
+        spec_bytes += ITEM_OVERHEAD_BYTES + 2 * card.path_length
+        file_bytes += card.size
+        if chosen and (len(chosen) >= limits.items or spec_bytes > limits.spec_bytes or file_bytes > limits.file_bytes):
+            break
+        chosen.append(card)
+    return chosen
+
+
+def bundle_due(cards: Sequence[Card], bundle: BundleLimits, now: datetime) -> bool:
+    """Whether a bundle closes now: the first limit reached closes it."""
+    limits = tape_limits(bundle)
+    if not cards:
+        return False
+    oldest = min(card.since for card in cards)
+    full = len(take(cards, limits)) < len(cards) or len(cards) >= limits.items
+    return full or sum(card.size for card in cards) >= bundle.target or now - oldest >= bundle.max_age
+
+
+def halves(scans: Sequence[Scan], failed: Iterable[Transfer]) -> list[Scan]:
+    """The part of a batch that may go together after a Transfer failed as a whole.
+
+    The newest such Transfer that names the first Scan decides: half of its items, until the bad file stands alone.
+    """
+    if not scans:
+        return []
+    broken = sorted(
+        (one for one in failed if one.status.phase == TransferPhase.FAILED and _failed_as_a_whole(one)),
+        key=lambda one: one.name,
+        reverse=True,
+    )
+    for transfer in broken:
+        named = {item.uid for item in transfer.spec.items}
+        if scans[0].metadata.uid in named:
+            together = [scan for scan in scans if scan.metadata.uid in named]
+            return together[: max(1, len(named) // 2)]
+    suspects = {item.uid for one in broken for item in one.spec.items}
+    return [scan for scan in scans if scan.metadata.uid not in suspects]
+
+
+def _failed_as_a_whole(transfer: Transfer) -> bool:
+    return any(one.reason == Reason.TASK_FAILED for one in transfer.status.conditions)
+
+
+def items_of(scans: Iterable[Scan]) -> list[TransferItem]:
+    """Items in the order of their paths, so that equal plans are equal."""
+    items = [
+        TransferItem(
+            scan=scan.name,
+            uid=scan.metadata.uid or "",
+            path=scan.spec.path,
+            size=scan.spec.size,
+            modified_at=scan.spec.modified_at,
+        )
+        for scan in scans
+    ]
+    return sorted(items, key=lambda item: item.path)
+
+
+def plan_sha256(items: Iterable[TransferItem]) -> str:
+    """Digest over the sorted lines path, size, modifiedAt: equal plans have equal digests."""
+    lines = sorted(f"{item.path}\t{item.size}\t{format_time(item.modified_at)}\n" for item in items)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def bundle_path(beamline: str, items: Sequence[TransferItem], digest: str, submission_id: str) -> str:
+    """Path of a bundle below the archive's root: a folder per year, a name that no other attempt has."""
+    days = sorted(item.modified_at.astimezone(UTC) for item in items)
+    first, last = days[0], days[-1]
+    key = submission_id.replace("-", "")[:8]
+    return f"{first:%Y}/{beamline.lower()}-{first:%Y%m%d}-{last:%Y%m%d}-{digest[:12]}-{key}.tar"
+
+
+def not_before(anchor: datetime, after: timedelta) -> datetime:
+    """When a file is due: ``after`` past the anchor, up to the next midnight UTC.
+
+    A retention shorter than a day is taken exactly, to the next second: rounding would more than double it.
+    """
+    unit = DAY if after >= DAY else timedelta(seconds=1)
+    return EPOCH + -((EPOCH - anchor - after) // unit) * unit

@@ -1,0 +1,179 @@
+"""Puts the parts together and runs them: kopf as the informer, the Lease, the lanes, health, a clean end.
+
+Order: checks (config, CRDs, API) -> informer -> Lease -> LIST sweep -> lanes. Whoever has no Lease watches and waits.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import kopf
+
+from dichroism_crds.client import Api, ApiError
+from dichroism_crds.config import Beamline, Config
+from dichroism_crds.kinds import Scan, Step
+from dichroism_crds.names import OPERATOR_LEASE
+from dichroism_operator import handlers, served
+from dichroism_operator.board import Board
+from dichroism_operator.catalogue.base import Catalogue
+from dichroism_operator.catalogue.scicat import SciCatCatalogue
+from dichroism_operator.health import Health
+from dichroism_operator.lanes.base import Context, Lane
+from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
+from dichroism_operator.lanes.intake import Intake
+from dichroism_operator.lanes.schedule import ScheduleLane
+from dichroism_operator.lanes.sweep import Sweep
+from dichroism_operator.lanes.transfer import TransferLane
+from dichroism_operator.lease import Lease, identity
+from dichroism_operator.metrics import LEADER
+from dichroism_operator.movers.base import Mover
+from dichroism_operator.movers.choice import build_movers
+from dichroism_operator.recorder import Recorder
+from dichroism_operator.statuswriter import StatusWriter
+
+COMPONENT = "dichroism-operator"
+THREADS = 32
+"""Blocking calls at once: movers, catalogue, file reads."""
+CHECK_AGAIN_S = 10.0
+FLUSH_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Operator:
+    """One process of the operator, from start to SIGTERM."""
+
+    def __init__(self, config: Config, api: Api, health: Health) -> None:
+        self.config = config
+        self.api = api
+        self.health = health
+        self.failed = False
+        self.board = Board()
+        self.recorder = Recorder(api, COMPONENT)
+        pauses: dict[tuple[str, Step], str] = {}
+        self.writer = StatusWriter(api, config, self.board, pauses)
+        self.context = Context(api, config, self.board, self.writer, self.recorder, pauses)
+        movers = build_movers(config)
+        self.transfer_lanes = [
+            lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers)
+        ]
+        carriers = {(lane.beamline.name, lane.step): lane.mover for lane in self.transfer_lanes}
+        self.intake = Intake(self.context, carriers, self._in_flight)
+        self.sweep = Sweep(self.context, self.intake)
+        self.lanes: list[Lane] = [self.intake, *self.transfer_lanes, *self._other_lanes()]
+        health.watch_stale_since = lambda: self.sweep.stale_since
+
+    def _in_flight(self, name: str) -> bool:
+        return any(lane.in_flight(name) for lane in self.transfer_lanes)
+
+    def _transfer_lanes(self, beamline: Beamline, movers: Mapping[str, Mover]) -> list[TransferLane]:
+        hops = [(Step.TRANSFERRED, beamline.transfer)]
+        if beamline.archive:
+            hops.append((Step.ARCHIVED, beamline.archive))
+        ends = self.config.endpoints
+        return [
+            TransferLane(self.context, beamline, step, ends[hop.source], ends[hop.destination], movers[hop.mover])
+            for step, hop in hops
+        ]
+
+    def _other_lanes(self) -> list[Lane]:
+        lanes: list[Lane] = []
+        catalogue = self._catalogue()
+        for beamline in self.config.beamlines.values():
+            if beamline.ingest and catalogue:
+                lanes.append(CataloguedLane(self.context, beamline, beamline.ingest, catalogue))
+                lanes.append(IngestedLane(self.context, beamline, beamline.ingest, catalogue))
+            if beamline.prune:
+                lanes.append(ScheduleLane(self.context, beamline))
+        return lanes
+
+    def _catalogue(self) -> Catalogue | None:
+        scicat = self.config.scicat
+        if scicat is None:
+            return None
+        return SciCatCatalogue(scicat.url, scicat.page_url, pid_prefix=scicat.pid_prefix)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set or the Lease is lost.
+
+        Raises:
+            LeaseLostError: somebody else may be working: the process must end.
+        """
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="blocking"))
+        await self._check_schema(stop)
+        if stop.is_set():
+            return
+        background = [
+            asyncio.create_task(self._watch(stop), name="watch"),
+            asyncio.create_task(self.recorder.run(), name="events"),
+        ]
+        lease = Lease(self.api, OPERATOR_LEASE, identity())
+        try:
+            await self._lead(lease, stop, background)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._end(), FLUSH_S)
+            LEADER.set(0)
+            await lease.release()
+
+    async def _check_schema(self, stop: asyncio.Event) -> None:
+        """Wait until the CRDs are new enough: with older ones nothing is done, and the message says why."""
+        while not stop.is_set():
+            try:
+                problem = await served.too_old(self.api)
+            except ApiError as error:
+                problem = f"the Kubernetes API does not answer: {error}"
+            self.health.not_ready = problem
+            if problem is None:
+                return
+            log.error("not ready: %s", problem)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), CHECK_AGAIN_S)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Run kopf; when it ends for whatever reason, so does the process."""
+
+        def seen(scan: Scan) -> None:
+            self.sweep.delivered(scan.metadata)
+            self.intake.observe(scan)
+
+        try:
+            await kopf.operator(
+                registry=handlers.registry(seen, self.sweep.forget),
+                settings=handlers.settings(),
+                namespaces=[self.api.namespace],
+                standalone=True,
+            )
+        except Exception:
+            self.failed = True
+            log.exception("the watch ended; this process ends, to be started anew")
+        stop.set()
+
+    async def _lead(self, lease: Lease, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
+        ending = asyncio.create_task(stop.wait(), name="stop")
+        acquiring = asyncio.create_task(lease.acquire(), name="lease")
+        await asyncio.wait([ending, acquiring], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            acquiring.cancel()
+            return
+        LEADER.set(1)
+        holding = asyncio.create_task(lease.hold(), name="lease")
+        # The first LIST shows everything; lanes that start with it plan nothing twice.
+        self.health.lanes = {lane.name: lane for lane in (self.sweep, *self.lanes)}
+        lanes = [asyncio.create_task(lane.run(), name=lane.name) for lane in (self.sweep, *self.lanes)]
+        background.extend(lanes)
+        log.info("working on namespace %s with %d lanes", self.api.namespace, len(lanes))
+        await asyncio.wait([ending, holding], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if holding.done() and (lost := holding.exception()):
+            raise lost
+        holding.cancel()
+
+    async def _end(self) -> None:
+        await self.writer.flush()
+        await self.recorder.drain()

@@ -1,0 +1,179 @@
+"""The one place where a Scan's status is written: changes are functions, applied to a fresh read, written together.
+
+A write waits a moment for the next change of the same Scan, so that two steps that end together cost one write. The
+board learns of a change before it is written; whoever needs it durable awaits :meth:`StatusWriter.submit`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dichroism_crds.client import Api, ApiError, Conflict, Invalid, NotFound
+from dichroism_crds.config import Config
+from dichroism_crds.kinds import Scan, Step
+from dichroism_crds.timestamps import now
+from dichroism_operator import lifecycle
+from dichroism_operator.board import Board
+from dichroism_operator.metrics import STATUS_WRITES
+
+Change = Callable[[Scan], bool]
+"""Changes a Scan in place and says whether it applied; it is called again on a fresh copy after a conflict."""
+
+LINGER_S = 1.0
+REQUESTS = 16
+_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pending:
+    uid: str
+    change: Change
+    done: asyncio.Future[bool]
+
+
+@dataclass(slots=True)
+class _Entry:
+    waiting: list[_Pending] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class StatusWriter:
+    """Applies changes to Scans and writes them with the resourceVersion they were read at."""
+
+    def __init__(self, api: Api, config: Config, board: Board, pauses: Mapping[tuple[str, Step], str]) -> None:
+        self._api = api
+        self._config = config
+        self._board = board
+        self._pauses = pauses
+        self._open: dict[str, _Entry] = {}
+        self._slots = asyncio.Semaphore(REQUESTS)
+        self._closing = False
+
+    def is_open(self, name: str) -> bool:
+        """Whether a write of this Scan is under way; a watch event about it is older than what we know."""
+        return name in self._open
+
+    async def submit(self, name: str, uid: str, change: Change) -> bool:
+        """Apply a change and return when it is durable.
+
+        False: the Scan is gone, is another one by now (uid), refuses the write, or the change did not apply to it.
+        """
+        pending = _Pending(uid, change, asyncio.get_running_loop().create_future())
+        entry = self._open.get(name)
+        if entry is None:
+            entry = self._open[name] = _Entry()
+            entry.waiting.append(pending)
+            entry.task = asyncio.create_task(self._work(name, entry), name=f"write {name}")
+        else:
+            entry.waiting.append(pending)
+        entry.arrived.set()
+        return await asyncio.shield(pending.done)
+
+    async def flush(self) -> None:
+        """Write everything now, before the process ends."""
+        self._closing = True
+        for entry in self._open.values():
+            entry.arrived.set()
+        await asyncio.gather(*(entry.task for entry in self._open.values() if entry.task), return_exceptions=True)
+
+    async def _work(self, name: str, entry: _Entry) -> None:
+        batch: list[_Pending] = []
+        try:
+            while entry.waiting:
+                scan = await self._read(name)
+                await self._linger(entry, scan)
+                batch, entry.waiting = entry.waiting, []
+                await self._write(name, scan, batch)
+        except BaseException as error:
+            # Nobody may wait for ever for a write that will not happen.
+            for pending in (*batch, *entry.waiting):
+                if not pending.done.done():
+                    pending.done.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            raise
+        finally:
+            self._open.pop(name, None)
+
+    async def _read(self, name: str) -> Scan | None:
+        for attempt in range(10**9):
+            try:
+                async with self._slots:
+                    return await self._api.get(Scan, name)
+            except NotFound:
+                return None
+            except ApiError as error:
+                log.warning("Scan %s cannot be read: %s", name, error, extra={"scan": name})
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+        return None
+
+    async def _linger(self, entry: _Entry, scan: Scan | None) -> None:
+        """Wait for further changes of this Scan; the board sees each at once."""
+        deadline = asyncio.get_running_loop().time() + LINGER_S
+        shown = 0
+        while scan is not None:
+            if len(entry.waiting) > shown:
+                preview = scan.model_copy(deep=True)
+                self._apply(preview, entry.waiting)
+                self._show(preview)
+                shown = len(entry.waiting)
+            entry.arrived.clear()
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or self._closing:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(entry.arrived.wait(), left)
+
+    def _apply(self, scan: Scan, batch: list[_Pending]) -> list[bool]:
+        results = [pending.uid == scan.metadata.uid and pending.change(scan) for pending in batch]
+        beamline = self._config.beamlines.get(scan.spec.beamline)
+        if any(results) and beamline:
+            pauses = {step: text for (name, step), text in self._pauses.items() if name == scan.spec.beamline}
+            lifecycle.derive(scan, beamline, self._config.attempts, now(), pauses)
+        return results
+
+    def _show(self, scan: Scan) -> None:
+        beamline = self._config.beamlines.get(scan.spec.beamline)
+        steps = lifecycle.configured_steps(beamline) if beamline else frozenset()
+        self._board.put(scan, lifecycle.open_steps(scan, steps, self._config.attempts))
+
+    async def _write(self, name: str, scan: Scan | None, batch: list[_Pending]) -> None:
+        for attempt in range(10**9):
+            if scan is None:
+                self._board.drop(name)
+                self._settle(batch, [False] * len(batch), "gone")
+                return
+            changed = scan.model_copy(deep=True)
+            results = self._apply(changed, batch)
+            try:
+                if changed.status != scan.status:
+                    async with self._slots:
+                        changed = await self._api.replace_status(changed)
+                self._show(changed)
+                self._settle(batch, results, "written")
+            except Conflict:
+                STATUS_WRITES.labels("conflict").inc()
+                scan = await self._read(name)
+                continue
+            except NotFound:
+                scan = None
+                continue
+            except Invalid as error:
+                # A Scan that refuses the write must not jam its batch-mates.
+                log.error("Scan %s refuses its status: %s", name, error, extra={"scan": name})
+                self._settle(batch, [False] * len(batch), "refused")
+            except ApiError as error:
+                log.warning("status of Scan %s cannot be written: %s", name, error, extra={"scan": name})
+                await asyncio.sleep(error.retry_after or _RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                scan = await self._read(name)
+                continue
+            return
+
+    def _settle(self, batch: list[_Pending], results: list[bool], outcome: str) -> None:
+        STATUS_WRITES.labels(outcome).inc()
+        for pending, result in zip(batch, results, strict=True):
+            if not pending.done.done():
+                pending.done.set_result(result)

@@ -1,0 +1,101 @@
+"""Status of a Transfer as pure functions of what the mover reports."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from dichroism_crds.kinds import (
+    MAX_FAILED_SHOWN,
+    Condition,
+    ConditionStatus,
+    FailedItem,
+    Transfer,
+    TransferPhase,
+    TransferStatus,
+    find_condition,
+)
+from dichroism_crds.reasons import Reason
+from dichroism_operator.movers.base import ItemResult, Progress, TaskState
+
+SUCCEEDED = "Succeeded"
+PROGRESSING = "Progressing"
+
+
+def active(transfer: Transfer, progress: Progress, now: datetime) -> TransferStatus:
+    """The task runs; bytes and files are what the mover counted so far."""
+    old = transfer.status
+    return old.model_copy(
+        update={
+            "phase": TransferPhase.ACTIVE,
+            "task_id": old.task_id or transfer.spec.submission_id,
+            "started_at": old.started_at or now,
+            "files": progress.files,
+            "bytes": progress.bytes,
+            "faults": progress.faults,
+            "message": progress.message[:1024],
+            "conditions": _conditions(transfer, PROGRESSING, ConditionStatus.TRUE, Reason.IN_PROGRESS, "", now),
+        }
+    )
+
+
+def outage(transfer: Transfer, reason: Reason, message: str, now: datetime) -> TransferStatus:
+    """The outside system is in trouble: the Transfer stays unfinished and says why."""
+    shown = f"{reason}: {message}"[:1024]
+    conditions = _conditions(transfer, PROGRESSING, ConditionStatus.FALSE, reason, message, now)
+    return transfer.status.model_copy(update={"message": shown, "conditions": conditions})
+
+
+def final(transfer: Transfer, progress: Progress, now: datetime) -> TransferStatus:
+    """The task ended and every Scan was told. Failed as soon as one file was not verified."""
+    failed = [result for result in progress.results if not result.verified]
+    total = len(transfer.spec.items)
+    verified = len(progress.results) - len(failed)
+    if progress.state == TaskState.FAILED:
+        reason, message = Reason.TASK_FAILED, progress.message
+    elif not failed and verified == total:
+        reason, message = Reason.COMPLETED, f"{total} files verified"
+    else:
+        reason = Reason.SOME_ITEMS_FAILED if verified else Reason.ALL_ITEMS_FAILED
+        message = f"{verified} of {total} files verified; {_reasons(failed)}"
+    good = reason == Reason.COMPLETED
+    status = ConditionStatus.TRUE if good else ConditionStatus.FALSE
+    return transfer.status.model_copy(
+        update={
+            "phase": TransferPhase.SUCCEEDED if good else TransferPhase.FAILED,
+            "task_id": transfer.status.task_id or transfer.spec.submission_id,
+            "started_at": transfer.status.started_at or transfer.metadata.creation_timestamp or now,
+            "completed_at": now,
+            "files": verified,
+            "bytes": progress.bytes,
+            "faults": progress.faults,
+            "message": message[:1024],
+            "failed_count": total - verified,
+            "failed_items": [
+                FailedItem(path=one.path, reason=one.reason.value, message=one.message[:1024])
+                for one in failed[:MAX_FAILED_SHOWN]
+            ],
+            "conditions": _conditions(transfer, SUCCEEDED, status, reason, message, now),
+        }
+    )
+
+
+def _reasons(failed: Iterable[ItemResult]) -> str:
+    counts: dict[str, int] = {}
+    for result in failed:
+        counts[result.reason] = counts.get(result.reason, 0) + 1
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+
+
+def _conditions(
+    transfer: Transfer, kind: str, status: ConditionStatus, reason: Reason, message: str, now: datetime
+) -> list[Condition]:
+    old = find_condition(transfer.status.conditions, kind)
+    changed = old.status != status or old.last_transition_time is None
+    new = Condition(
+        type=kind,
+        status=status,
+        reason=reason.value,
+        message=message[:1024],
+        observed_generation=transfer.metadata.generation,
+        last_transition_time=now if changed else old.last_transition_time,
+    )
+    return [one for one in transfer.status.conditions if one.type not in (kind, PROGRESSING)] + [new]
