@@ -26,6 +26,8 @@ CONNECTIONS = 32
 """Simultaneous connections; without a limit a burst opens thousands and the API server swells to gigabytes."""
 REQUEST_TIMEOUT_S = 30.0
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_TOO_LARGE = ("request is too large", "larger than max")
+"""etcd's words for an object that it will never take; the API server passes them on as a 500."""
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -57,7 +59,7 @@ class Gone(ApiError):  # noqa: N818
 
 
 class Invalid(ApiError):  # noqa: N818
-    """400, 413 or 422: the object breaks a rule of its kind; the message says which."""
+    """400, 413 or 422: the object breaks a rule of its kind or is too large; the message says which."""
 
 
 class Denied(ApiError):  # noqa: N818
@@ -88,6 +90,8 @@ def error_of(status: int, body: bytes, retry_after: str | None = None) -> ApiErr
             kind = Invalid
         case 401 | 403:
             kind = Denied
+        case 500 if any(words in message for words in _TOO_LARGE):
+            kind = Invalid
         case _:
             kind = Unavailable
     return kind(status, reason, message or f"HTTP {status}", wait)
@@ -111,8 +115,9 @@ class Api:
         context_namespace = None
         try:
             if os.environ.get("KUBECONFIG") or not _NAMESPACE_FILE.exists():
-                await kube_config.load_kube_config(client_configuration=configuration)
-                _, active = kube_config.list_kube_config_contexts()
+                named = os.environ.get("KUBECONFIG")  # read now: the library reads it when it is imported
+                await kube_config.load_kube_config(config_file=named, client_configuration=configuration)
+                _, active = kube_config.list_kube_config_contexts(config_file=named)
                 context_namespace = active["context"].get("namespace")
             else:
                 kube_config.load_incluster_config(client_configuration=configuration)
@@ -205,7 +210,7 @@ class Api:
             query["labelSelector"] = label_selector
         while True:
             page = await self.request("GET", path, query=query, accept=accept)
-            for item in page.get("items", ()):
+            for item in page.get("items") or ():  # the API server writes null for an empty metadata list
                 yield item
             token = page.get("metadata", {}).get("continue")
             if not token:

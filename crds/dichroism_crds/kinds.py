@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, computed_field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, computed_field
 from pydantic.alias_generators import to_camel
 
 from dichroism_crds import timestamps
@@ -23,15 +23,13 @@ MAX_FAILED_SHOWN = 100
 MAX_MESSAGE = 1024
 
 
-def _utc(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return value
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
 
 
 Timestamp = Annotated[
     datetime,
-    BeforeValidator(_utc),
+    AfterValidator(_utc),
     PlainSerializer(timestamps.format_time, return_type=str, when_used="json"),
     Field(json_schema_extra={"format": "date-time", "maxLength": 40}),
 ]

@@ -26,7 +26,7 @@ def check_relative_path(path: str) -> str:
     """Return ``path`` unchanged when it is a legal relative path.
 
     Raises:
-        PathError: it is absolute, too long, not UTF-8, or has an empty, ``.`` or ``..`` component or a control character.
+        PathError: it is absolute, too long, not UTF-8, or has an empty, ``.`` or ``..`` part or a control character.
     """
     if len(path) > MAX_PATH:
         raise PathError(f"path of {len(path)} characters is longer than {MAX_PATH}: {path[:80]!r}...")

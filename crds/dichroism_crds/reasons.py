@@ -1,7 +1,7 @@
 """Every word that may stand as the reason of a condition, of a kept file or of an event: closed lists.
 
-They are part of the API: people write alerts and field selectors on them. ``docs/reference/reasons.md`` is generated from
-this module.
+They are part of the API: people write alerts and field selectors on them. ``docs/reference/reasons.md`` is generated
+from this module.
 """
 
 from enum import StrEnum

@@ -19,6 +19,7 @@ from dichroism_crds.schema_structural import Schema, SchemaError, parts, structu
 
 __all__ = [
     "CATEGORY",
+    "FOLDERS",
     "OPENAPI_PATH",
     "SchemaError",
     "check",
