@@ -17,9 +17,12 @@ from dichroism_crds.kinds import (
     ScheduledPrune,
 )
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, prune_name
+from dichroism_crds.schema_size import MAX_SPEC_BYTES, stored_bytes
 from dichroism_operator.planning import not_before
 
 MAX_ITEMS = 1000
+SPEC_OVERHEAD_BYTES = 16 * 1024
+"""For the endpoints, which carry paths of their own."""
 
 
 def missing_prunes(scan: Scan, beamline: Beamline) -> list[str]:
@@ -49,10 +52,26 @@ def by_due_day(scans: Iterable[Scan], beamline: Beamline, endpoint: str) -> list
     for scan in scans:
         due = due_at(scan, beamline, endpoint)
         groups[due.replace(hour=0, minute=0, second=0, microsecond=0)].append(scan)
-    parts = []
+    parts: list[list[Scan]] = []
     for day in sorted(groups):
-        ordered = sorted(groups[day], key=lambda scan: scan.spec.path)
-        parts += [ordered[start : start + MAX_ITEMS] for start in range(0, len(ordered), MAX_ITEMS)]
+        parts += _full_parts(sorted(groups[day], key=lambda scan: scan.spec.path), beamline, endpoint)
+    return parts
+
+
+def _full_parts(scans: Sequence[Scan], beamline: Beamline, endpoint: str) -> list[list[Scan]]:
+    """Cut where a Prune would hold too many items or too many bytes; a bundle is counted with each of its items."""
+    parts: list[list[Scan]] = []
+    room = 0
+    for scan in scans:
+        bundles: dict[tuple[str, str], int] = {}
+        size = stored_bytes(_item(scan, beamline, endpoint, bundles).wire()) + sum(
+            stored_bytes({"endpoint": place, "path": path}) for place, path in bundles
+        )
+        if not parts or len(parts[-1]) >= MAX_ITEMS or size > room:
+            parts.append([])
+            room = MAX_SPEC_BYTES - SPEC_OVERHEAD_BYTES
+        parts[-1].append(scan)
+        room -= size + 2
     return parts
 
 
@@ -86,6 +105,11 @@ def recorded(endpoint: Endpoint) -> RecordedEndpoint:
 def entry_of(prune: Prune) -> ScheduledPrune:
     """What a Scan records of the Prune in which it stands."""
     return ScheduledPrune(endpoint=prune.spec.endpoint.name, not_before=prune.spec.not_before, prune=prune.name)
+
+
+def describes(item: PruneItem, scan: Scan) -> bool:
+    """Whether an item names this Scan's present content."""
+    return (item.path, item.size, item.modified_at) == (scan.spec.path, scan.spec.size, scan.spec.modified_at)
 
 
 def _needed(scan: Scan, beamline: Beamline, endpoint: str) -> list[Copy]:

@@ -4,8 +4,10 @@ kopf is used as an informer. It patches nothing, adds no finalizer (``kubectl de
 no create/update handlers, timers, daemons or indices. The measured reasons are in docs/explanation/kopf.md.
 """
 
+import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +36,7 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def registry(seen: Callable[[Scan], None], gone: Callable[[str], None]) -> kopf.OperatorRegistry:
+def registry(seen: Callable[[Scan], object], gone: Callable[[str], object]) -> kopf.OperatorRegistry:
     """Handlers that call ``seen`` for every version of a Scan and ``gone`` for a deleted one."""
     handlers = kopf.OperatorRegistry()
 
@@ -58,3 +60,47 @@ def registry(seen: Callable[[Scan], None], gone: Callable[[str], None]) -> kopf.
         seen(scan)
 
     return handlers
+
+
+class Informer:
+    """kopf in a thread with an event loop of its own: at its end kopf cancels every task of the loop it runs in."""
+
+    def __init__(
+        self,
+        namespace: str,
+        *,
+        seen: Callable[[Scan], object],
+        gone: Callable[[str], object],
+        ended: Callable[[], object],
+    ) -> None:
+        """The three functions are called in the thread."""
+        self._namespace = namespace
+        self._seen = seen
+        self._gone = gone
+        self._ended = ended
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; nobody waits for it, it writes nothing."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=registry(self._seen, self._gone),
+                    settings=settings(),
+                    namespaces=[self._namespace],
+                    standalone=True,
+                    stop_flag=self._stop,
+                )
+            )
+        except BaseException:
+            log.exception("the watch failed")
+        if not self._stop.is_set():
+            self._ended()

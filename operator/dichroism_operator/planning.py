@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from dichroism_crds.config import BundleLimits
 from dichroism_crds.kinds import Scan, Transfer, TransferItem, TransferPhase
 from dichroism_crds.reasons import Reason
+from dichroism_crds.schema_size import stored_bytes
 from dichroism_crds.timestamps import EPOCH, format_time
 from dichroism_operator.board import Card
 
@@ -57,6 +58,16 @@ def take(cards: Sequence[Card], limits: Limits) -> list[Card]:
             break
         chosen.append(card)
     return chosen
+
+
+def fitting(items: Sequence[TransferItem], limits: Limits) -> list[TransferItem]:
+    """The first items whose real size fits into one spec; the cards' estimate cannot know every character's."""
+    total = 0
+    for count, item in enumerate(items):
+        total += stored_bytes(item.wire()) + 1
+        if count and total > limits.spec_bytes:
+            return list(items[:count])
+    return list(items)
 
 
 def bundle_due(cards: Sequence[Card], bundle: BundleLimits, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Puts the parts together and runs them: kopf as the informer, the Lease, the lanes, health, a clean end.
+"""Puts the parts together and runs them: the informer, the Lease, the lanes, health, a clean end.
 
 Order: checks (config, CRDs, API) -> informer -> Lease -> LIST sweep -> lanes. Whoever has no Lease watches and waits.
 """
@@ -9,16 +9,15 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import kopf
-
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Scan, Step
 from dichroism_crds.names import OPERATOR_LEASE
-from dichroism_operator import handlers, served
+from dichroism_operator import served
 from dichroism_operator.board import Board
 from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.catalogue.scicat import SciCatCatalogue
+from dichroism_operator.handlers import Informer
 from dichroism_operator.health import Health
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
@@ -136,23 +135,27 @@ class Operator:
                 await asyncio.wait_for(stop.wait(), CHECK_AGAIN_S)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        """Run kopf; when it ends for whatever reason, so does the process."""
-
-        def seen(scan: Scan) -> None:
-            self.sweep.delivered(scan.metadata)
-            self.intake.observe(scan)
-
+        """Run the informer; when it ends by itself, so does the process, to be started anew."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        informer = Informer(
+            self.api.namespace,
+            seen=lambda scan: loop.call_soon_threadsafe(self._seen, scan),
+            gone=lambda name: loop.call_soon_threadsafe(self.sweep.forget, name),
+            ended=lambda: loop.call_soon_threadsafe(ended.set),
+        )
+        informer.start()
         try:
-            await kopf.operator(
-                registry=handlers.registry(seen, self.sweep.forget),
-                settings=handlers.settings(),
-                namespaces=[self.api.namespace],
-                standalone=True,
-            )
-        except Exception:
+            await ended.wait()
             self.failed = True
-            log.exception("the watch ended; this process ends, to be started anew")
-        stop.set()
+            log.error("the watch ended; this process ends, to be started anew")
+            stop.set()
+        finally:
+            informer.stop()
+
+    def _seen(self, scan: Scan) -> None:
+        self.sweep.delivered(scan.metadata)
+        self.intake.observe(scan)
 
     async def _lead(self, lease: Lease, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
         ending = asyncio.create_task(stop.wait(), name="stop")

@@ -14,10 +14,13 @@ from dichroism_crds.kinds import (
     find_condition,
 )
 from dichroism_crds.reasons import Reason
+from dichroism_crds.schema_size import MAX_STATUS_BYTES, stored_bytes
 from dichroism_operator.movers.base import ItemResult, Progress, TaskState
 
 SUCCEEDED = "Succeeded"
 PROGRESSING = "Progressing"
+OTHER_STATUS_BYTES = 64 * 1024
+"""Room for everything in a status but its list of failed files."""
 
 
 def active(transfer: Transfer, progress: Progress, now: datetime) -> TransferStatus:
@@ -69,13 +72,23 @@ def final(transfer: Transfer, progress: Progress, now: datetime) -> TransferStat
             "faults": progress.faults,
             "message": message[:1024],
             "failed_count": total - verified,
-            "failed_items": [
-                FailedItem(path=one.path, reason=one.reason.value, message=one.message[:1024])
-                for one in failed[:MAX_FAILED_SHOWN]
-            ],
+            "failed_items": _shown(failed),
             "conditions": _conditions(transfer, SUCCEEDED, status, reason, message, now),
         }
     )
+
+
+def _shown(failed: Iterable[ItemResult]) -> list[FailedItem]:
+    """The first failed files, as many as a status has room for."""
+    shown: list[FailedItem] = []
+    room = MAX_STATUS_BYTES - OTHER_STATUS_BYTES
+    for one in failed:
+        item = FailedItem(path=one.path, reason=one.reason.value, message=one.message[:1024])
+        room -= stored_bytes(item.wire()) + 1
+        if room < 0 or len(shown) == MAX_FAILED_SHOWN:
+            break
+        shown.append(item)
+    return shown
 
 
 def _reasons(failed: Iterable[ItemResult]) -> str:

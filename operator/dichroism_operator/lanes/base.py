@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dichroism_crds.client import Api, NotFound
+from dichroism_crds.client import Api, ApiError, NotFound
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Resource, Scan, Step
 from dichroism_crds.reasons import EventReason, Reason
@@ -61,6 +61,10 @@ class Lane(ABC):
             try:
                 pause = await self.turn()
                 failures = 0
+            except ApiError as error:
+                failures += 1
+                log.warning("lane %s: %s", self.name, error, extra={"lane": self.name})
+                pause = backoff_s(failures)
             except Exception:
                 failures += 1
                 LANE_ERRORS.labels(self.name).inc()

@@ -7,11 +7,12 @@ for Transfers: highest number, then the untold Prunes, then the Scans.
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
-from dichroism_crds.client import AlreadyExists, NotFound
+from dichroism_crds.client import AlreadyExists
 from dichroism_crds.config import Beamline
-from dichroism_crds.kinds import Prune, PrunePhase, PruneStatus, Scan, Step
+from dichroism_crds.kinds import Prune, PruneItem, PrunePhase, PruneStatus, Scan, ScheduledPrune, Step
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
@@ -24,6 +25,7 @@ LACKING_AGAIN_S = 60.0
 TROUBLE_AGAIN_S = 30.0
 
 log = logging.getLogger(__name__)
+Trouble = tuple[Reason, str]
 
 
 class ScheduleLane(StepLane):
@@ -39,8 +41,7 @@ class ScheduleLane(StepLane):
     async def turn(self) -> float:
         """Tell what an earlier process did not tell; write the next Prunes when they are due."""
         if not self._told:
-            for prune in await self._untold():
-                await self._tell(prune)
+            await self._tell_untold()
             self._told = True
         moment = time.monotonic()
         self._lacking = {name: until for name, until in self._lacking.items() if until > moment}
@@ -52,96 +53,92 @@ class ScheduleLane(StepLane):
         if left > 0 and len(cards) < calendar.MAX_ITEMS:
             return min(left, self.idle_s)
         trouble = await self._cronjob_trouble()
-        names = [card.name for card in cards[: calendar.MAX_ITEMS]]
-        for endpoint in self.beamline.prune:
-            await self._schedule(endpoint, names)
-        await self._conclude(names, trouble)
+        await self._schedule([card.name for card in cards[: calendar.MAX_ITEMS]], trouble)
         return 1.0 if trouble is None else TROUBLE_AGAIN_S
 
-    async def _schedule(self, endpoint: str, names: Sequence[str]) -> None:
-        """Write and tell the Prunes of one endpoint for those Scans that do not stand in one yet."""
-        number = await self._highest_number(endpoint)
-        for prune in await self._untold():
-            await self._tell(prune)
-        scans = []
-        for scan in await read_scans(self.context, names):
-            if endpoint not in calendar.missing_prunes(scan, self.beamline):
-                continue
-            if absent := calendar.missing_copies(scan, self.beamline, endpoint):
-                await self._lacks_copies(scan, endpoint, absent)
-            else:
-                scans.append(scan)
-        for group in calendar.by_due_day(scans, self.beamline, endpoint):
-            number += 1
-            wanted = calendar.build_prune(group, self.beamline, endpoint, self.context.config, number)
-            try:
-                made = await self.context.api.create(wanted)
-            except AlreadyExists:
-                log.info("%s was claimed by another planner, planning again", wanted.name)
-                return
-            if made.spec != wanted.spec:
-                raise RuntimeError(
-                    f"{made.name}: the API server did not keep the spec as it was sent; are the CRDs older?"
-                )
-            killpoints.reach("prune-created")
-            log.info(
-                "%s: %d files, due %s",
-                made.name,
-                len(group),
-                made.spec.not_before,
-                extra={"prune": made.name, "beamline": self.beamline.name},
-            )
-            await self._tell(made)
+    async def _schedule(self, names: Sequence[str], trouble: Trouble | None) -> None:
+        """Write the Prunes of all endpoints for Scans that do not stand in one yet, then tell each Scan once."""
+        numbers = {endpoint: await self._highest_number(endpoint) for endpoint in self.beamline.prune}
+        await self._tell_untold()
+        scans = [scan for scan in await read_scans(self.context, names) if self.may_work(scan)]
+        made: list[Prune] = []
+        for endpoint, number in numbers.items():
+            missing = [scan for scan in scans if endpoint in calendar.missing_prunes(scan, self.beamline)]
+            lacking = [scan for scan in missing if calendar.missing_copies(scan, self.beamline, endpoint)]
+            for scan in lacking:
+                await self._lacks_copies(scan, endpoint)
+            scans = [scan for scan in scans if scan not in lacking]
+            ready = [scan for scan in missing if scan not in lacking]
+            for count, group in enumerate(calendar.by_due_day(ready, self.beamline, endpoint), start=1):
+                made += await self._create(group, endpoint, number + count)
+        await self._tell(made, scans, trouble)
 
-    async def _tell(self, prune: Prune) -> None:
-        """Scans first, then phase Scheduled."""
-        entry = calendar.entry_of(prune)
+    async def _create(self, group: Sequence[Scan], endpoint: str, number: int) -> list[Prune]:
+        wanted = calendar.build_prune(group, self.beamline, endpoint, self.context.config, number)
+        try:
+            made = await self.context.api.create(wanted)
+        except AlreadyExists:
+            log.info("%s was claimed by another planner, planning again", wanted.name)
+            return []
+        if made.spec != wanted.spec:
+            raise RuntimeError(f"{made.name}: the API server did not keep the spec as sent; are the CRDs older?")
+        killpoints.reach("prune-created")
+        fields = {"prune": made.name, "beamline": self.beamline.name}
+        log.info("%s: %d files, due %s", made.name, len(group), made.spec.not_before, extra=fields)
+        return [made]
 
-        async def one(name: str, size: int, modified_at: object, path: str) -> None:
-            def change(scan: Scan) -> bool:
-                same = scan.spec.size == size and scan.spec.modified_at == modified_at and scan.spec.path == path
-                if not same or lifecycle.content_changed(scan):
-                    return False
-                scan.status.prune = [old for old in scan.status.prune if old.endpoint != entry.endpoint] + [entry]
-                return True
+    async def _tell_untold(self) -> None:
+        prunes = await self._untold()
+        if prunes:
+            names = sorted({item.scan for prune in prunes for item in prune.spec.items})
+            await self._tell(prunes, await read_scans(self.context, names), await self._cronjob_trouble())
 
-            try:
-                scan = await self.context.api.get(Scan, name)
-            except NotFound:
-                return
-            await self.context.writer.submit(name, scan.metadata.uid or "", change)
-
-        await asyncio.gather(*(one(item.scan, item.size, item.modified_at, item.path) for item in prune.spec.items))
+    async def _tell(self, prunes: Sequence[Prune], scans: Sequence[Scan], trouble: Trouble | None) -> None:
+        """Scans first, each in one write, then phase Scheduled of the Prunes."""
+        entries: dict[str, list[tuple[PruneItem, ScheduledPrune]]] = defaultdict(list)
+        for prune in prunes:
+            for item in prune.spec.items:
+                entries[item.scan].append((item, calendar.entry_of(prune)))
+        told = await asyncio.gather(*(self._tell_scan(scan, entries[scan.name], trouble) for scan in scans))
+        if not trouble:
+            STEPS_DONE.labels(self.beamline.name, self.step, "done").inc(sum(told))
         killpoints.reach("prune-told")
-        fresh = await self.context.api.get(Prune, prune.name)
+        for prune in prunes:
+            await self._mark_scheduled(prune.name)
+        killpoints.reach("prune-scheduled")
+
+    async def _tell_scan(
+        self, scan: Scan, entries: Sequence[tuple[PruneItem, ScheduledPrune]], trouble: Trouble | None
+    ) -> bool:
+        """PruneScheduled becomes True when every configured prune is named and its CronJob is there and running."""
+
+        def change(fresh: Scan) -> bool:
+            if lifecycle.content_changed(fresh):
+                return False
+            for item, entry in entries:
+                if calendar.describes(item, fresh):
+                    others = [old for old in fresh.status.prune if old.endpoint != entry.endpoint]
+                    fresh.status.prune = [*others, entry]
+            if calendar.missing_prunes(fresh, self.beamline):
+                return True
+            if trouble:
+                lifecycle.wait(fresh, self.step, *trouble, now())
+            else:
+                lifecycle.succeed(fresh, self.step, Reason.SCHEDULED, "stands in every configured Prune", now())
+            return True
+
+        return await self.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+
+    async def _mark_scheduled(self, name: str) -> None:
+        fresh = await self.context.api.get(Prune, name)
         if fresh.status.phase is None:
             files, size = len(fresh.spec.items), sum(item.size for item in fresh.spec.items)
             status = PruneStatus(phase=PrunePhase.SCHEDULED, message=f"{files} files, {size} bytes")
             await self.context.api.replace_status(fresh.model_copy(update={"status": status}))
-        killpoints.reach("prune-scheduled")
 
-    async def _conclude(self, names: Sequence[str], trouble: tuple[Reason, str] | None) -> None:
-        """PruneScheduled becomes True when every configured prune is named and its CronJob is there and running."""
-
-        def change(scan: Scan) -> bool:
-            if calendar.missing_prunes(scan, self.beamline) or lifecycle.content_changed(scan):
-                return False
-            if trouble:
-                reason, text = trouble
-                lifecycle.wait(scan, self.step, reason, text, now())
-            else:
-                lifecycle.succeed(scan, self.step, Reason.SCHEDULED, "stands in every configured Prune", now())
-            return True
-
-        scans = [scan for scan in await read_scans(self.context, names) if self.may_work(scan)]
-        results = await asyncio.gather(
-            *(self.context.writer.submit(scan.name, scan.metadata.uid or "", change) for scan in scans)
-        )
-        if not trouble:
-            STEPS_DONE.labels(self.beamline.name, self.step, "done").inc(sum(results))
-
-    async def _lacks_copies(self, scan: Scan, endpoint: str, absent: Sequence[str]) -> None:
-        text = f"{endpoint} needs a verified copy on {', '.join(absent)}, none is recorded: change the config or wait"
+    async def _lacks_copies(self, scan: Scan, endpoint: str) -> None:
+        absent = ", ".join(calendar.missing_copies(scan, self.beamline, endpoint))
+        text = f"{endpoint} needs a verified copy on {absent}, none is recorded: change the config or retry"
 
         def change(fresh: Scan) -> bool:
             lifecycle.wait(fresh, self.step, Reason.COPY_MISSING, text, now())
@@ -160,7 +157,7 @@ class ScheduleLane(StepLane):
         listed = self.context.api.list_metadata(Prune, label_selector=f"{LABEL_ENDPOINT}={endpoint}")
         return max([number_of(one.name) async for one in listed], default=0)
 
-    async def _cronjob_trouble(self) -> tuple[Reason, str] | None:
+    async def _cronjob_trouble(self) -> Trouble | None:
         """Why a scheduled file would stay for ever, if so: a CronJob that is missing or suspended."""
         if time.monotonic() - self._cronjobs_read > CRONJOBS_FRESH_S or not self._cronjobs:
             path = self.context.api.builtin_path("batch/v1", "cronjobs")

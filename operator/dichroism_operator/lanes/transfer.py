@@ -323,7 +323,7 @@ class TransferLane(StepLane):
 
     async def _create(self, number: int, scans: Sequence[Scan]) -> None:
         """Create the Transfer, which claims its Scans; only then is the mover asked."""
-        items = planning.items_of(scans)
+        items = planning.fitting(planning.items_of(scans), self._limits())
         key = await asyncio.to_thread(self.mover.new_submission_id)
         bundle = None
         if self.bundle:

@@ -1,0 +1,91 @@
+# The front door. `make help` lists every target.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STATE ?= build/cluster
+LOCK := requirements/dev.lock
+READY := $(VENV)/.ready
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make the virtual environment from the hash-checked lock
+
+.PHONY: demo
+demo: setup ## Show scans of both beamlines go their whole way on a real cluster (KEEP=1 leaves it running)
+	$(BIN)/python -m tests.demo
+
+.PHONY: test
+test: setup ## Run all tests on a test cluster of their own
+	$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: chaos
+chaos: setup ## Run the fault tests with their full counts
+	CHAOS=full $(BIN)/python -m pytest tests/fault $(TESTS)
+
+.PHONY: lint
+lint: setup ## Check style, docstrings and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: format
+format: setup ## Put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: typecheck
+typecheck: setup ## Check types, strictly
+	$(BIN)/mypy
+
+.PHONY: crds
+crds: setup ## Write the CRDs from the models
+	$(BIN)/python -m dichroism_crds.schema --write
+
+.PHONY: docs
+docs: setup ## Write the reference pages that come from the code
+	$(BIN)/python -m tests.reference --write
+
+.PHONY: drift
+drift: setup ## Check that everything generated is as committed
+	$(BIN)/python -m dichroism_crds.schema --check
+	$(BIN)/python -m tests.reference --check
+
+.PHONY: chart
+chart: setup ## Lint and render the Helm chart
+	$(BIN)/python -m tests.chart
+
+.PHONY: cluster-up
+cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|kubeconfig)
+	$(BIN)/python -m tests.cluster up --state $(STATE)
+
+.PHONY: cluster-down
+cluster-down: setup ## Stop it
+	$(BIN)/python -m tests.cluster down --state $(STATE)
+
+.PHONY: lock
+lock: setup ## Pin the newest fitting versions with their hashes
+	@for part in watcher operator dev; do \
+	  case $$part in watcher) extras="--extra watcher";; operator) extras="--extra watcher --extra operator";; \
+	    dev) extras="--extra watcher --extra operator --group dev --group build";; esac; \
+	  $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $$extras -o requirements/$$part.lock; \
+	done
+
+.PHONY: clean
+clean: ## Remove everything that can be made again
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

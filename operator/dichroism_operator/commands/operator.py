@@ -1,0 +1,87 @@
+"""``dichroism operator``: the long-running process in the cluster."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from dichroism_crds.client import Api, ApiError
+from dichroism_crds.config import Config, ConfigError, check_runnable, load
+from dichroism_operator import logs
+from dichroism_operator.health import Health
+from dichroism_operator.lease import LeaseLostError
+from dichroism_operator.runtime import Operator
+
+log = logging.getLogger(__name__)
+
+EXIT_UNEXPECTED = 1
+EXIT_CONFIG = 3
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="DICHROISM_CONFIG",
+    default=Path("config.yml"),
+    show_default=True,
+    help="The configuration document.",
+)
+@click.option(
+    "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
+)
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address for health and metrics.")  # noqa: S104
+@click.option("--port", default=8080, show_default=True, help="Port for /livez, /readyz and /metrics; 0: none.")
+@click.option("--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise.")
+def command(config_file: Path, namespace: str | None, host: str, port: int, log_format: str | None) -> None:
+    """Run the operator: move, catalogue, archive and schedule every Scan of a namespace.
+
+    Ends with 0 on SIGTERM, 1 when its Lease is lost or its watch dies, 3 when the configuration is wrong.
+    """
+    logs.configure(json_lines=(log_format or ("text" if sys.stderr.isatty() else "json")) == "json")
+    try:
+        config = load(config_file)
+    except ConfigError as error:
+        raise SystemExit(_refuse(str(error))) from error
+    if problems := check_runnable(config):
+        raise SystemExit(_refuse("\n".join(problems)))
+    asyncio.run(_run(config, namespace, host, port))
+
+
+def _refuse(problems: str) -> int:
+    for line in problems.splitlines():
+        log.error("the configuration cannot be used: %s", line)
+    return EXIT_CONFIG
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _run(config: Config, namespace: str | None, host: str, port: int) -> None:
+    health = Health()
+    if port:
+        await health.serve(host, port)
+    code = EXIT_UNEXPECTED
+    try:
+        async with await Api.connect(namespace) as api:
+            operator = Operator(config, api, health)
+            await operator.run(_stop_on_signals())
+            code = EXIT_UNEXPECTED if operator.failed else 0
+    except LeaseLostError as error:
+        log.error("%s; this process ends so that nothing is done twice", error)
+    except ApiError as error:
+        log.error("the Kubernetes API cannot be used: %s", error)
+    except Exception:
+        log.exception("unexpected end")
+    logging.shutdown()
+    # Threads may still copy or wait for a server. All they do can be cut at any instant, so nobody waits for them.
+    os._exit(code)

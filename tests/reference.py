@@ -1,0 +1,167 @@
+"""Writes the reference pages that come from the code: reasons, metrics, configuration, command line.
+
+``python -m tests.reference --write`` after a change, ``--check`` in CI.
+"""
+
+import argparse
+import sys
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import click
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from dichroism_cli.main import main as cli
+from dichroism_crds.config import Config
+from dichroism_crds.reasons import EventReason, KeptReason, Reason
+from dichroism_operator.metrics import REGISTRY
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    titles = list(header)
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    lines += ["| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def reasons() -> str:
+    """Every reason of a condition, of a kept file and of an event."""
+    kept = [(f"`{one}`", "settled" if one.settled else "open", one.description) for one in KeptReason]
+    events = [(f"`{one}`", "Warning" if one.warning else "Normal", one.description) for one in EventReason]
+    return "\n\n".join(
+        [
+            "# Reasons",
+            NOTE,
+            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words.",
+            "## Conditions of Scans, Transfers and Prunes",
+            table(("Reason", "When"), ((f"`{one}`", one.description) for one in Reason)),
+            "## Files that a prune run kept",
+            "Settled ones are not tried again. Open ones are tried again with back-off from 1 hour to 7 days.",
+            table(("Reason", "Kind", "When"), kept),
+            "## Events",
+            table(("Reason", "Type", "When"), events),
+        ]
+    )
+
+
+def metrics(registry: CollectorRegistry = REGISTRY) -> str:
+    """Every metric."""
+    rows = [
+        (
+            f"`{metric.name}`",
+            metric.type,
+            ", ".join(f"`{one}`" for one in _labels(registry, metric.name)),
+            metric.documentation,
+        )
+        for metric in sorted(registry.collect(), key=lambda one: one.name)
+    ]
+    return "\n\n".join(
+        [
+            "# Metrics",
+            NOTE,
+            "Served at `/metrics` of the operator's port. No label carries the name of an object. Counters end in `_total`.",
+            table(("Name", "Type", "Labels", "Meaning"), rows),
+        ]
+    )
+
+
+def _labels(registry: CollectorRegistry, name: str) -> tuple[str, ...]:
+    for collector, names in registry._collector_to_names.items():
+        if name in names or f"{name}_total" in names:
+            return tuple(getattr(collector, "_labelnames", ()))
+    return ()
+
+
+def configuration() -> str:
+    """Every setting of config.yml."""
+    rows = list(_settings(Config, ""))
+    return "\n\n".join(
+        [
+            "# config.yml",
+            NOTE,
+            "Check a file with `dichroism config check FILE`; `dichroism config schema` prints the JSON Schema for editors.",
+            "In the file, endpoints are the top-level keys that name no section. `<name>` is a name of your own.",
+            table(("Key", "Meaning"), ((f"`{key}`", text) for key, text in rows)),
+        ]
+    )
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str]]:
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        inner, many = _inner(field.annotation)
+        if many == "dict":
+            key = f"{prefix}<name>" if name == "endpoints" else f"{key}.<name>"
+        elif many == "list":
+            key = f"{key}[]"
+        if field.description:
+            required = "" if field.default is not PydanticUndefined or field.default_factory else " Required."
+            yield key, field.description + required
+        if inner:
+            yield from _settings(inner, f"{key}.")
+
+
+def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return _inner(next(one for one in get_args(annotation) if one is not type(None)))
+    if origin is dict:
+        return _inner(get_args(annotation)[1])[0], "dict"
+    if origin is tuple:
+        return _inner(get_args(annotation)[0])[0], "list"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, ""
+    return None, ""
+
+
+def commands() -> str:
+    """The help of every subcommand."""
+    parts = ["# Command line", NOTE]
+    context = click.Context(cli, info_name="dichroism")
+    parts += _helps(cli, context)
+    return "\n\n".join(parts)
+
+
+def _helps(command: click.Command, context: click.Context) -> Iterable[str]:
+    context.terminal_width = context.max_content_width = 100
+    yield f"## `{context.command_path}`\n\n```\n{command.get_help(context)}\n```"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner:
+                yield from _helps(inner, click.Context(inner, info_name=name, parent=context))
+
+
+PAGES = {"reasons.md": reasons, "metrics.md": metrics, "config.md": configuration, "commands.md": commands}
+
+
+def main() -> int:
+    """Write the pages or say which differ."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--write", action="store_true")
+    mode.add_argument("--check", action="store_true")
+    write = parser.parse_args().write
+    differing = []
+    for name, build in PAGES.items():
+        page, text = FOLDER / name, build() + "\n"
+        if write:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            page.write_text(text)
+        elif not page.exists() or page.read_text() != text:
+            differing.append(str(page.relative_to(FOLDER.parents[1])))
+    if differing:
+        print(f"not as the code says: {', '.join(differing)}; run `make docs`", file=sys.stderr)
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

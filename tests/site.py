@@ -1,0 +1,277 @@
+"""A whole site on one machine: folders of both beamlines, SciCat emulator, chart, operator and watcher as processes.
+
+Demo and fault tests drive the same site. Operator, watcher and prune jobs use the kubeconfig of their own service
+account, so the Roles of the chart really bind them.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Prune, Resource, Scan, ScanPhase, Transfer
+from dichroism_crds.names import API_VERSION, LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
+from tests import chart
+from tests.cluster import Cluster
+from tests.emulators.scicat.process import SciCatEmulator
+
+R = TypeVar("R", bound=Resource)
+
+BEAMLINES = {"BL402": "402", "BL631": "631"}
+PYTHON = Path(sys.executable)
+
+
+class Program:
+    """One of our programs as a process, with its log in a file."""
+
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = command
+        self._environment = dict(environment)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment: str) -> "Program":
+        """Start it; keyword arguments are added to the environment."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment | environment, stdout=log, stderr=log, start_new_session=True
+            )
+        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs now."""
+        return self.process is not None and self.process.poll() is None
+
+    def wait(self, seconds: float = 60) -> int:
+        """Exit code, negative for a signal."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL, as a node failure would do it."""
+        if self.running and self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM, as Kubernetes does it; returns the exit code."""
+        assert self.process is not None
+        if self.running:
+            self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def words(self) -> str:
+        """What it logged so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+class Site:
+    """The folders, the catalogue, the cluster's namespace and the programs."""
+
+    def __init__(self, cluster: Cluster, folder: Path, namespace: str | None = None, *, keep: bool = False) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.namespace = namespace or cluster.namespace()
+        self.scicat = SciCatEmulator(folder / "scicat", keep=keep)
+        self.programs: list[Program] = []
+        for number in BEAMLINES.values():
+            for place in ("data", "nersc", "hpss"):
+                (self.mount(f"{place}{number}") / PRIVATE_DIR).mkdir(parents=True, exist_ok=True)
+
+    def mount(self, endpoint: str) -> Path:
+        """Folder of an endpoint."""
+        return self.folder / "endpoints" / endpoint
+
+    def document(self) -> dict[str, Any]:
+        """config.yml as data: everything quick, both hops by file system."""
+        endpoints = {
+            f"{place}{number}": {
+                "root_path": f"/{site}/{number}/data",
+                "uri": uri,
+                "name": f"{place}{number}",
+                "mount": str(self.mount(f"{place}{number}")),
+            }
+            for number in BEAMLINES.values()
+            for place, site, uri in (
+                ("data", "dtn", "compute-dtn.als.lbl.gov"),
+                ("nersc", "cfs", "nersc.gov"),
+                ("hpss", "tape", "archive.nersc.gov"),
+            )
+        }
+        return {
+            **endpoints,
+            "beamlines": {name: self._beamline(name, number) for name, number in BEAMLINES.items()},
+            "scicat": {"url": self.scicat.url},
+            "schedule": {"flush": "2s"},
+            "trash": {"keep": "3s"},
+            "attempts": 4,
+        }
+
+    def _beamline(self, name: str, number: str) -> dict[str, Any]:
+        data, nersc, hpss = f"data{number}", f"nersc{number}", f"hpss{number}"
+        return {
+            "title": f"ALS Beamline {'.'.join(number)}",
+            "watch": {"root": data, "since": "2000-01-01", "quiet_period": "2s", "interval": "500ms"},
+            "transfer": {"from": data, "to": nersc, "mover": "filesystem"},
+            "ingest": {
+                "owner_group": "als",
+                "contact_email": "beamline@example.org",
+                "access_groups": ["datasetIngestor"],
+            },
+            "archive": {
+                "from": nersc,
+                "to": hpss,
+                "mover": "filesystem",
+                "bundle": {"target": "100MB", "max_age": "3s"},
+            },
+            "prune": {
+                data: {"after": "5s", "needs": [nersc, hpss]},
+                nersc: {"after": "365d", "needs": [hpss]},
+            },
+        }
+
+    @property
+    def config_file(self) -> Path:
+        """The document as a file, for the programs of this machine."""
+        return self.folder / "config.yml"
+
+    def install(self, document: Mapping[str, Any] | None = None, **values: Any) -> None:
+        """Start the catalogue, write the config, install the chart."""
+        if not self.scicat.url:
+            self.scicat.start()
+        chosen = dict(document or self.document())
+        self.config_file.write_text(yaml.safe_dump(chosen, sort_keys=False))
+        chart.install(self.cluster, self.namespace, chosen, **values)
+
+    def environment(self, account: str) -> dict[str, str]:
+        """Environment of a program that runs as a service account of the chart."""
+        secrets = {"SCICAT_USERNAME": self.scicat.account.username, "SCICAT_PASSWORD": self.scicat.account.password}
+        return (
+            self.cluster.environment()
+            | secrets
+            | {
+                "KUBECONFIG": str(self.cluster.kubeconfig_for(self.namespace, account)),
+                "DICHROISM_NAMESPACE": self.namespace,
+                "DICHROISM_CONFIG": str(self.config_file),
+                "PYTHONUNBUFFERED": "1",
+            }
+        )
+
+    def program(self, name: str, account: str, *arguments: str) -> Program:
+        """A subcommand of ``dichroism``, not started yet."""
+        command = [str(PYTHON.parent / "dichroism"), *arguments]
+        program = Program(name, command, self.environment(account), self.folder / f"{name}.log")
+        self.programs.append(program)
+        return program
+
+    def operator(self, name: str = "operator") -> Program:
+        """The operator, not started yet."""
+        return self.program(name, "dichroism-operator", "operator", "--port", "0", "--log-format", "json")
+
+    def watcher(self, name: str = "watcher") -> Program:
+        """The watcher, not started yet."""
+        return self.program(name, "dichroism-watcher", "watcher")
+
+    def prune(self, endpoint: str, *options: str, name: str = "prune") -> Program:
+        """A prune run, not started yet."""
+        return self.program(name, "dichroism-pruner", "prune", "--endpoint", endpoint, *options)
+
+    def close(self) -> None:
+        """Stop everything that this site started."""
+        for program in self.programs:
+            program.kill()
+        self.scicat.stop()
+
+    # what is in the cluster
+
+    def objects(self, kind: type[R]) -> list[R]:
+        """All objects of a kind."""
+        answer = self.cluster.kubectl("get", kind.plural, "-n", self.namespace, "-o", "json", "--chunk-size=0")
+        return [kind.parse(item) for item in yaml.load(answer, yaml.CSafeLoader)["items"]]
+
+    def scans(self) -> dict[str, Scan]:
+        """All Scans by path."""
+        return {scan.spec.path: scan for scan in self.objects(Scan)}
+
+    def transfers(self) -> list[Transfer]:
+        """All Transfers."""
+        return self.objects(Transfer)
+
+    def prunes(self) -> list[Prune]:
+        """All Prunes."""
+        return self.objects(Prune)
+
+    def create_scan(self, beamline: str, path: str, **spec: Any) -> str:
+        """Create the Scan of a file as the watcher would; ``spec`` overrides; returns its name."""
+        file = self.mount(f"data{BEAMLINES[beamline]}") / path
+        stat = file.stat()
+        name = scan_name(beamline, f"data{BEAMLINES[beamline]}", path)
+        seconds, rest = divmod(stat.st_mtime_ns, 10**9)
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:06d}Z"
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": Scan.kind,
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "labels": {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: "live"},
+            },
+            "spec": {"beamline": beamline, "path": path, "size": stat.st_size, "modifiedAt": moment, **spec},
+        }
+        self.cluster.kubectl("create", "-f", "-", input=yaml.safe_dump(body))
+        return name
+
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+        """Ask until the answer is true; a wait that ends without it shows the logs' last lines."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if answer := condition():
+                return answer
+            time.sleep(0.25)
+        logs = "\n".join(f"--- {one.name}\n" + "\n".join(one.words().splitlines()[-15:]) for one in self.programs)
+        shown = self.cluster.kubectl("get", "scans,transfers,prunes", "-n", self.namespace)
+        raise AssertionError(f"after {seconds:.0f} s still not: {what}\n{shown[-3000:]}\n{logs}")
+
+    def wait_until_succeeded(self, count: int, seconds: float = 180) -> dict[str, Scan]:
+        """Wait until so many Scans have Succeeded=True."""
+
+        def done() -> dict[str, Scan] | None:
+            scans = self.scans()
+            good = [one for one in scans.values() if one.condition(SUCCEEDED).status == ConditionStatus.TRUE]
+            return scans if len(good) >= count else None
+
+        scans: dict[str, Scan] = self.wait_for(done, f"{count} Scans succeeded", seconds)
+        return scans
+
+    def wait_for_phase(self, path: str, phase: ScanPhase, seconds: float = 60) -> Scan:
+        """Wait until one Scan has a phase."""
+
+        def there() -> Scan | None:
+            scan = self.scans().get(path)
+            return scan if scan and scan.status.phase == phase else None
+
+        scan: Scan = self.wait_for(there, f"{path} is {phase}", seconds)
+        return scan
+
+
+@contextmanager
+def open_site(cluster: Cluster, folder: Path) -> Iterator[Site]:
+    """A site that is closed at the end."""
+    site = Site(cluster, folder)
+    try:
+        yield site
+    finally:
+        site.close()
