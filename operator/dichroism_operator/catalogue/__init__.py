@@ -1,0 +1,1 @@
+"""Catalogues: the interface, and the implementation on SciCat."""
