@@ -249,9 +249,9 @@ class Site:
         """Wait until so many Scans have Succeeded=True."""
 
         def done() -> dict[str, Scan] | None:
-            scans = self.scans()
-            good = [one for one in scans.values() if one.condition(SUCCEEDED).status == ConditionStatus.TRUE]
-            return scans if len(good) >= count else None
+            found = self.objects(Scan)
+            good = [one for one in found if one.condition(SUCCEEDED).status == ConditionStatus.TRUE]
+            return {one.spec.path: one for one in found} if len(good) >= count else None
 
         scans: dict[str, Scan] = self.wait_for(done, f"{count} Scans succeeded", seconds)
         return scans
