@@ -85,7 +85,7 @@ class Site:
         self.cluster = cluster
         self.folder = folder
         self.namespace = namespace or cluster.namespace()
-        self.scicat = SciCatEmulator(folder / "scicat", keep=keep)
+        self.scicat = SciCatEmulator(folder / "scicat", keep=keep, environment=cluster.environment())
         self.programs: list[Program] = []
         for number in BEAMLINES.values():
             for place in ("data", "nersc", "hpss"):

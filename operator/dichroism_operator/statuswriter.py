@@ -40,6 +40,7 @@ class _Entry:
     waiting: list[_Pending] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    preview: Scan | None = None
 
 
 class StatusWriter:
@@ -57,6 +58,11 @@ class StatusWriter:
     def is_open(self, name: str) -> bool:
         """Whether a write of this Scan is under way; a watch event about it is older than what we know."""
         return name in self._open
+
+    def preview(self, name: str) -> Scan | None:
+        """The Scan as it will be written, while a write is under way: the next step need not wait for it."""
+        entry = self._open.get(name)
+        return entry.preview.model_copy(deep=True) if entry and entry.preview else None
 
     async def submit(self, name: str, uid: str, change: Change) -> bool:
         """Apply a change and return when it is durable.
@@ -119,6 +125,7 @@ class StatusWriter:
                 preview = scan.model_copy(deep=True)
                 self._apply(preview, entry.waiting)
                 self._show(preview)
+                entry.preview = preview
                 shown = len(entry.waiting)
             entry.arrived.clear()
             left = deadline - asyncio.get_running_loop().time()

@@ -5,15 +5,16 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dichroism_crds.client import Api, ApiError, NotFound
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Resource, Scan, Step
 from dichroism_crds.reasons import EventReason, Reason
-from dichroism_operator import lifecycle
-from dichroism_operator.board import Board
+from dichroism_crds.timestamps import now
+from dichroism_operator import lifecycle, planning
+from dichroism_operator.board import Board, Card
 from dichroism_operator.metrics import LANE_ERRORS, LANE_PAUSED, LANE_TURN
 from dichroism_operator.recorder import About, Recorder
 from dichroism_operator.statuswriter import StatusWriter
@@ -124,6 +125,11 @@ class StepLane(Lane):
         self.pauses_in_a_row = 0
         self.paused_until = 0.0
         self.context.pauses.pop((self.beamline.name, self.step), None)
+
+    def candidates(self, taken: Collection[str] = ()) -> list[Card]:
+        """Cards whose Scan may be read now: not taken, and no write of ours under way that a read would miss."""
+        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), taken, now())
+        return [card for card in cards if not self.context.writer.is_open(card.name)]
 
     def may_work(self, scan: Scan) -> bool:
         """Whether a freshly read Scan still waits for this step; tells the board what it waits for in truth."""

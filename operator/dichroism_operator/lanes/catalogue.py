@@ -55,7 +55,7 @@ class CatalogueLane(StepLane):
     async def _work(self, name: str) -> None:
         try:
             try:
-                scan = await self.context.api.get(Scan, name)
+                scan = self.context.writer.preview(name) or await self.context.api.get(Scan, name)
             except NotFound:
                 self.context.board.drop(name)
                 return

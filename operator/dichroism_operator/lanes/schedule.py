@@ -16,7 +16,7 @@ from dichroism_crds.kinds import Prune, PruneItem, PrunePhase, PruneStatus, Scan
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
-from dichroism_operator import calendar, killpoints, lifecycle, planning
+from dichroism_operator import calendar, killpoints, lifecycle
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
 from dichroism_operator.metrics import STEPS_DONE
 
@@ -45,7 +45,7 @@ class ScheduleLane(StepLane):
             self._told = True
         moment = time.monotonic()
         self._lacking = {name: until for name, until in self._lacking.items() if until > moment}
-        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), self._lacking, now())
+        cards = self.candidates(self._lacking)
         if not cards:
             return self.idle_s
         flush = self.context.config.schedule.flush

@@ -253,7 +253,7 @@ class TransferLane(StepLane):
     async def _plan(self) -> None:
         """Make the next Transfer when one is due and a slot is free."""
         taken = {item.scan for one in self.running.values() for item in one.transfer.spec.items}
-        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), taken, now())
+        cards = self.candidates(taken)
         if not cards or len(self.running) >= self.slots or not self._due(cards):
             return
         number = await self._highest_number() + 1

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -35,9 +35,19 @@ class SciCatEmulator:
     """
 
     def __init__(
-        self, folder: Path, settings: Settings | None = None, *, backend: str | None = None, keep: bool = False
+        self,
+        folder: Path,
+        settings: Settings | None = None,
+        *,
+        backend: str | None = None,
+        keep: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """``keep`` lets it go on when this process ends; otherwise it ends too, however this process dies."""
+        """``keep`` lets it go on when this process ends; otherwise it ends too, however this process dies.
+
+        ``environment`` is that of the server, this process's own when None.
+        """
+        self._environment = environment
         self._folder = folder
         self._keep = keep
         self.settings = settings or ingest_site([INGESTOR])
@@ -82,7 +92,7 @@ class SciCatEmulator:
             stdin = subprocess.DEVNULL if self._keep else subprocess.PIPE
             command += [] if self._keep else ["--until-stdin-closes"]
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=stdin, stdout=log, stderr=log, start_new_session=True
+                command, cwd=ROOT, env=self._environment, stdin=stdin, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + _START_S
         while not url_file.exists():

@@ -1,0 +1,1 @@
+"""``make demo``: scans of both beamlines go their whole way on a real cluster, before your eyes."""
