@@ -35,6 +35,11 @@ SUBCOMMANDS = {
         "Delete files that are due, after verifying their copies.",
         "operator",
     ),
+    "endpoints": Subcommand(
+        "dichroism_operator.commands.endpoints:command",
+        "List the endpoints of this host, and prepare them once.",
+        "operator",
+    ),
     "config": Subcommand("dichroism_cli.config:command", "Check config.yml, show it, or print its JSON Schema."),
     "crds": Subcommand("dichroism_cli.crds:command", "Print the CustomResourceDefinitions as YAML."),
 }

@@ -245,11 +245,16 @@ class Api:
             yield parsed
 
     async def list_metadata(
-        self, kind: type[Resource], *, label_selector: str = "", limit: int = 500
+        self, kind: type[Resource], *, field_selector: str = "", label_selector: str = "", limit: int = 500
     ) -> AsyncIterator[Metadata]:
         """Metadata of every object of a kind, without the weight of spec and status."""
-        pages = self.list_pages(self.path(kind), label_selector=label_selector, limit=limit, accept=_METADATA_ONLY)
-        async for item in pages:
+        async for item in self.list_pages(
+            self.path(kind),
+            field_selector=field_selector,
+            label_selector=label_selector,
+            limit=limit,
+            accept=_METADATA_ONLY,
+        ):
             yield Metadata.model_validate(item["metadata"])
 
     async def create(self, resource: R) -> R:

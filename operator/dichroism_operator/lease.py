@@ -15,7 +15,7 @@ from dichroism_crds.client import AlreadyExists, Api, ApiError, Conflict, NotFou
 from dichroism_crds.timestamps import format_time, now
 
 DURATION_S = 15
-RENEW_S = 5.0
+"""Seconds after which a Lease that nobody renews may be taken; it is renewed three times as often."""
 GROUP_VERSION = "coordination.k8s.io/v1"
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,11 @@ class LeaseLostError(Exception):
 class Lease:
     """One named Lease; :meth:`acquire` once, :meth:`hold` for as long as the work runs, :meth:`release` at the end."""
 
-    def __init__(self, api: Api, name: str, holder: str) -> None:
+    def __init__(self, api: Api, name: str, holder: str, duration_s: int = DURATION_S) -> None:
         self.name = name
         self.holder = holder
+        self._duration_s = duration_s
+        self._renew_s = duration_s / 3
         self._api = api
         self._path = api.builtin_path(GROUP_VERSION, "leases", name)
         self._seen: tuple[str, str] | None = None
@@ -58,7 +60,7 @@ class Lease:
         record = (holder, str(spec.get("renewTime")))
         if record != self._seen:
             self._seen, self._seen_at = record, asked
-        expired = asked - self._seen_at > float(spec.get("leaseDurationSeconds") or DURATION_S)
+        expired = asked - self._seen_at > float(spec.get("leaseDurationSeconds") or self._duration_s)
         if holder not in ("", self.holder) and not expired:
             return False
         return await self._write("PUT", self._body(lease), asked)
@@ -76,7 +78,7 @@ class Lease:
             if not told:
                 log.info("Lease %s is held by %s, waiting", self.name, self._seen[0] if self._seen else "somebody")
                 told = True
-            await asyncio.sleep(RENEW_S / 2)
+            await asyncio.sleep(self._renew_s / 2)
 
     async def hold(self) -> None:
         """Renew until cancelled.
@@ -85,13 +87,13 @@ class Lease:
             LeaseLostError: two thirds of the Lease's time passed without a renewal, or somebody else has it.
         """
         while True:
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(self._renew_s)
             try:
-                if not await asyncio.wait_for(self.try_acquire(), RENEW_S):
+                if not await asyncio.wait_for(self.try_acquire(), self._renew_s):
                     raise LeaseLostError(f"Lease {self.name} is held by {self._seen[0] if self._seen else 'another'}")
             except (ApiError, TimeoutError) as error:
                 log.warning("Lease %s was not renewed: %s", self.name, error or "no answer in time")
-                if time.monotonic() - self._renewed_at > DURATION_S * 2 / 3:
+                if time.monotonic() - self._renewed_at > self._duration_s * 2 / 3:
                     raise LeaseLostError(f"Lease {self.name} could not be renewed: {error}") from error
 
     async def release(self) -> None:
@@ -114,7 +116,7 @@ class Lease:
             "metadata": lease.get("metadata", {"name": self.name}),
             "spec": {
                 "holderIdentity": self.holder,
-                "leaseDurationSeconds": DURATION_S,
+                "leaseDurationSeconds": self._duration_s,
                 "acquireTime": moment if taken else spec.get("acquireTime", moment),
                 "renewTime": moment,
                 "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (1 if taken and lease else 0),

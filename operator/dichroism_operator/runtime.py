@@ -25,7 +25,7 @@ from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.schedule import ScheduleLane
 from dichroism_operator.lanes.sweep import Sweep
 from dichroism_operator.lanes.transfer import TransferLane
-from dichroism_operator.lease import Lease, identity
+from dichroism_operator.lease import DURATION_S, Lease, identity
 from dichroism_operator.metrics import LEADER
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers
@@ -44,8 +44,10 @@ log = logging.getLogger(__name__)
 class Operator:
     """One process of the operator, from start to SIGTERM."""
 
-    def __init__(self, config: Config, api: Api, health: Health) -> None:
+    def __init__(self, config: Config, api: Api, health: Health, lease_s: int = DURATION_S) -> None:
+        """``lease_s``: seconds after which another process may take over from one that died."""
         self.config = config
+        self.lease_s = lease_s
         self.api = api
         self.health = health
         self.failed = False
@@ -108,7 +110,7 @@ class Operator:
             asyncio.create_task(self._watch(stop), name="watch"),
             asyncio.create_task(self.recorder.run(), name="events"),
         ]
-        lease = Lease(self.api, OPERATOR_LEASE, identity())
+        lease = Lease(self.api, OPERATOR_LEASE, identity(), self.lease_s)
         try:
             await self._lead(lease, stop, background)
         finally:

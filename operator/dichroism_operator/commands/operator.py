@@ -13,7 +13,7 @@ from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Config, ConfigError, check_runnable, load
 from dichroism_operator import logs
 from dichroism_operator.health import Health
-from dichroism_operator.lease import LeaseLostError
+from dichroism_operator.lease import DURATION_S, LeaseLostError
 from dichroism_operator.runtime import Operator
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,18 @@ EXIT_CONFIG = 3
 )
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address for health and metrics.")  # noqa: S104
 @click.option("--port", default=8080, show_default=True, help="Port for /livez, /readyz and /metrics; 0: none.")
+@click.option(
+    "--lease-seconds",
+    envvar="DICHROISM_LEASE_SECONDS",
+    type=click.IntRange(2, 300),
+    default=DURATION_S,
+    show_default=True,
+    help="When an operator died without a word, another takes over after this time.",
+)
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise.")
-def command(config_file: Path, namespace: str | None, host: str, port: int, log_format: str | None) -> None:
+def command(
+    config_file: Path, namespace: str | None, host: str, port: int, lease_seconds: int, log_format: str | None
+) -> None:
     """Run the operator: move, catalogue, archive and schedule every Scan of a namespace.
 
     Ends with 0 on SIGTERM, 1 when its Lease is lost or its watch dies, 3 when the configuration is wrong.
@@ -50,7 +60,7 @@ def command(config_file: Path, namespace: str | None, host: str, port: int, log_
         raise SystemExit(_refuse(str(error))) from error
     if problems := check_runnable(config):
         raise SystemExit(_refuse("\n".join(problems)))
-    asyncio.run(_run(config, namespace, host, port))
+    asyncio.run(_run(config, namespace, host, port, lease_seconds))
 
 
 def _refuse(problems: str) -> int:
@@ -66,14 +76,14 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _run(config: Config, namespace: str | None, host: str, port: int) -> None:
+async def _run(config: Config, namespace: str | None, host: str, port: int, lease_seconds: int) -> None:
     health = Health()
     if port:
         await health.serve(host, port)
     code = EXIT_UNEXPECTED
     try:
         async with await Api.connect(namespace) as api:
-            operator = Operator(config, api, health)
+            operator = Operator(config, api, health, lease_seconds)
             await operator.run(_stop_on_signals())
             code = EXIT_UNEXPECTED if operator.failed else 0
     except LeaseLostError as error:

@@ -13,7 +13,7 @@ from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Resource, Scan, Step
 from dichroism_crds.reasons import EventReason, Reason
 from dichroism_crds.timestamps import now
-from dichroism_operator import lifecycle, planning
+from dichroism_operator import admission, lifecycle, planning
 from dichroism_operator.board import Board, Card
 from dichroism_operator.metrics import LANE_ERRORS, LANE_PAUSED, LANE_TURN
 from dichroism_operator.recorder import About, Recorder
@@ -135,6 +135,8 @@ class StepLane(Lane):
         """Whether a freshly read Scan still waits for this step; tells the board what it waits for in truth."""
         steps = lifecycle.configured_steps(self.beamline)
         waiting = lifecycle.open_steps(scan, steps, self.context.config.attempts)
+        if admission.refusal(scan, self.context.config):
+            waiting = frozenset()
         if self.step in waiting:
             return True
         if not self.context.writer.is_open(scan.name):

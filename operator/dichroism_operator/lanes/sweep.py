@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import defaultdict
 from datetime import timedelta
 
 from dichroism_crds.client import ApiError, Gone
@@ -17,13 +18,15 @@ from dichroism_crds.kinds import (
     Transfer,
     TransferPhase,
 )
-from dichroism_crds.names import ANNOTATION_ABANDON, LABEL_LANE
+from dichroism_crds.names import ANNOTATION_ABANDON, LABEL_LANE, number_of
 from dichroism_crds.timestamps import now
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.metrics import SWEEP_SECONDS, UNREADABLE, WAITING, WATCH_STALE
 
 EVERY_S = 60.0
+COLLECT_EVERY_S = 6 * 3600.0
+"""Finished Transfers and Prunes are large objects that change no more; Scans are collected with every sweep."""
 SUCCEEDED_TRANSFERS = timedelta(days=3)
 FAILED_TRANSFERS = timedelta(days=30)
 SUCCEEDED_TRANSFERS_KEPT = 100
@@ -42,6 +45,7 @@ class Sweep(Lane):
         self._intake = intake
         self._delivered: dict[str, str] = {}
         self._missed: dict[str, str] = {}
+        self._collect_next = 0.0
         self.stale_since: float | None = None
 
     def delivered(self, metadata: Metadata) -> None:
@@ -64,8 +68,10 @@ class Sweep(Lane):
             for (beamline, step), count in self.context.board.counts().items():
                 WAITING.labels(beamline, step).set(count)
             await self._collect_scans(scans)
-            await self._collect_transfers()
-            await self._collect_prunes()
+            if time.monotonic() >= self._collect_next:
+                await self._collect_transfers()
+                await self._collect_prunes()
+                self._collect_next = time.monotonic() + COLLECT_EVERY_S
         return EVERY_S
 
     async def _list(self) -> dict[str, "_Seen"]:
@@ -120,25 +126,25 @@ class Sweep(Lane):
 
     async def _collect_transfers(self) -> None:
         """Succeeded ones 3 days, at most 100 a lane, failed ones 30 days. The newest stays: no number is reused."""
-        lanes: dict[str, list[Transfer]] = {}
-        async for transfer in self.context.api.list(Transfer, limit=50, on_unreadable=lambda *_: None):
-            transfer.spec.items.clear()
-            lanes.setdefault(transfer.metadata.labels.get(LABEL_LANE, ""), []).append(transfer)
+        ended: dict[str, TransferPhase] = {}
+        for phase in (TransferPhase.SUCCEEDED, TransferPhase.FAILED):
+            async for one in self.context.api.list_metadata(Transfer, field_selector=f"status.phase={phase}"):
+                ended[one.name] = phase
+        lanes: dict[str, list[Metadata]] = defaultdict(list)
+        async for one in self.context.api.list_metadata(Transfer):
+            lanes[one.labels.get(LABEL_LANE, "")].append(one)
         moment = now()
         for transfers in lanes.values():
-            transfers.sort(key=lambda one: one.name, reverse=True)
+            transfers.sort(key=lambda one: number_of(one.name), reverse=True)
             succeeded = 0
-            for transfer in transfers[1:]:
-                ended = transfer.status.completed_at
-                if ended is None or not transfer.finished:
+            for one in transfers[1:]:
+                if one.name not in ended or one.creation_timestamp is None:
                     continue
-                good = transfer.status.phase == TransferPhase.SUCCEEDED
+                good = ended[one.name] == TransferPhase.SUCCEEDED
                 succeeded += good
-                if (
-                    moment - ended > (SUCCEEDED_TRANSFERS if good else FAILED_TRANSFERS)
-                    or succeeded > SUCCEEDED_TRANSFERS_KEPT
-                ):
-                    await self._delete(Transfer, transfer.name, transfer.metadata.uid)
+                age = moment - one.creation_timestamp
+                if age > (SUCCEEDED_TRANSFERS if good else FAILED_TRANSFERS) or succeeded > SUCCEEDED_TRANSFERS_KEPT:
+                    await self._delete(Transfer, one.name, one.uid)
 
     async def _collect_prunes(self) -> None:
         """Pruned ones stay 90 days; every other stays until it is pruned or a person acts."""

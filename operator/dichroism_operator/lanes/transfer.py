@@ -19,6 +19,7 @@ from dichroism_crds.kinds import (
     Copy,
     Metadata,
     Scan,
+    ScanPhase,
     Step,
     Transfer,
     TransferItem,
@@ -134,13 +135,24 @@ class TransferLane(StepLane):
         active = {one.task.submission_id: one for one in self.running.values() if one.finishing is None}
         for one in active.values():
             if not one.asked:
-                await asyncio.to_thread(self.mover.start, one.task)
-                one.asked = True
-                killpoints.reach("task-started")
+                await self._start(one)
         if not active:
             return
         for key, progress in (await asyncio.to_thread(self.mover.poll, list(active))).items():
             await self._look(active[key], progress)
+
+    async def _start(self, one: Running) -> None:
+        try:
+            await asyncio.to_thread(self.mover.start, one.task)
+        except MoverUnavailable:
+            raise
+        except Exception as error:
+            # A Transfer that the mover cannot even begin must not stop the lane's others.
+            log.exception("%s cannot be started", one.transfer.name, extra={"transfer": one.transfer.name})
+            await self._look(one, Progress(TaskState.FAILED, message=f"cannot be started: {error}"))
+            return
+        one.asked = True
+        killpoints.reach("task-started")
 
     async def _look(self, one: Running, progress: Progress) -> None:
         if progress.state == TaskState.LOST:
@@ -162,6 +174,9 @@ class TransferLane(StepLane):
         try:
             killpoints.reach("task-done")
             results = {result.path: result for result in progress.results}
+            if progress.state == TaskState.FAILED:
+                for item in one.transfer.spec.items:
+                    results.setdefault(item.path, ItemResult(item.path, Reason.TASK_FAILED, progress.message))
             applied = await asyncio.gather(
                 *(self._tell(one, item, results[item.path]) for item in one.transfer.spec.items if item.path in results)
             )
@@ -193,13 +208,15 @@ class TransferLane(StepLane):
         def change(scan: Scan) -> bool:
             if scan.spec.size != item.size or not same_time(scan.spec.modified_at, item.modified_at):
                 return False
-            if lifecycle.content_changed(scan):
+            if lifecycle.content_changed(scan) or scan.status.phase == ScanPhase.REFUSED:
                 return False
             if copy:
                 lifecycle.add_copy(scan, copy)
                 lifecycle.succeed(scan, self.step, result.reason, f"on {copy.endpoint}", moment)
             else:
                 blame = result.reason not in ITEM_TROUBLE_WITHOUT_BLAME
+                if result.reason == Reason.TASK_FAILED:
+                    blame = len(one.transfer.spec.items) == 1  # in company, the next Transfer has half of the items
                 lifecycle.fail(scan, self.step, result.reason, result.message, moment, counts=blame)
             return True
 

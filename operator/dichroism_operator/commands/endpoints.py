@@ -1,0 +1,70 @@
+"""``dichroism endpoints``: what a person does once for each folder before files are moved to or from it."""
+
+from pathlib import Path
+
+import click
+
+from dichroism_crds.config import Config, ConfigError, Endpoint, load
+from dichroism_operator.movers.errors import MoverUnavailable
+from dichroism_operator.movers.mount import Mount
+
+EXIT_CONFIG = 3
+
+
+@click.group()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="DICHROISM_CONFIG",
+    default=Path("config.yml"),
+    show_default=True,
+    help="The configuration document.",
+)
+@click.pass_context
+def command(context: click.Context, config_file: Path) -> None:
+    """Look at the endpoints as this host sees them, and prepare them once."""
+    try:
+        context.obj = load(config_file)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        context.exit(EXIT_CONFIG)
+
+
+@command.command("list")
+@click.pass_obj
+def list_endpoints(config: Config) -> None:
+    """Show every endpoint and whether its folder is there and prepared."""
+    click.echo(f"{'ENDPOINT':<14} {'MOUNT':<44} STATE")
+    for endpoint in config.endpoints.values():
+        click.echo(f"{endpoint.name:<14} {endpoint.mount or '-'!s:<44} {_state(endpoint)}")
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True)
+@click.pass_obj
+def prepare(config: Config, names: tuple[str, ...]) -> None:
+    """Make the folder .dichroism at the root of the named endpoints.
+
+    It proves from then on that the right file system is mounted: an empty mount point would read as if every file had
+    been deleted. So look first that the folder holds what you expect.
+    """
+    for name in names:
+        endpoint = config.endpoints.get(name)
+        if endpoint is None:
+            raise click.BadParameter(f"no endpoint {name!r}; known: {', '.join(config.endpoints)}")
+        try:
+            Mount.prepare(endpoint)
+        except MoverUnavailable as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"{name}: {endpoint.mount}/.dichroism is there")
+
+
+def _state(endpoint: Endpoint) -> str:
+    if endpoint.mount is None:
+        return "not mounted here"
+    try:
+        Mount(endpoint).close()
+    except MoverUnavailable as error:
+        return str(error)
+    return "ready"

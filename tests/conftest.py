@@ -1,0 +1,68 @@
+"""Fixtures for every test: a cluster and a namespace in it. Nothing here uses a cluster that the machine points to."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster, ClusterError, chosen_provider, helm_path, kubectl_path, running
+from tests.cluster.existing import NAME as EXISTING
+from tests.cluster.existing import VARIABLES
+
+_NO_KUBECONFIG = "/nonexistent/kubeconfig"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the cluster that the shell, the home folder or the pod we run in points to."""
+    named = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), "")
+    if os.environ.get("CLUSTER") == EXISTING and named != _NO_KUBECONFIG:
+        os.environ["DICHROISM_TEST_KUBECONFIG"] = named
+    # A file that is not there, rather than no variable: without one, clients read ~/.kube/config.
+    os.environ["KUBECONFIG"] = _NO_KUBECONFIG
+    for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the cluster, so that `-m 'not cluster'` is right without anybody's care."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the control plane before the first test, whose time limit a build of minutes would exceed."""
+    if session.config.option.collectonly or not any(item.get_closest_marker("cluster") for item in session.items):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    try:
+        if chosen_provider() == "controlplane":
+            with capture.global_and_fixture_disabled():
+                kubectl_path()
+                helm_path()
+    except ClusterError as error:
+        session.config.stash[_build_failure] = error
+
+
+_build_failure = pytest.StashKey[ClusterError]()
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for the whole session, from the provider that CLUSTER names; see ``tests/cluster``."""
+    failure = request.config.stash.get(_build_failure, None)
+    if failure:
+        raise failure
+    folder: Path = tmp_path_factory.mktemp("cluster")
+    with running(folder) as started:
+        yield started
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace, ready for pods; deleted after the test without waiting."""
+    name = cluster.namespace()
+    yield name
+    cluster.delete_namespace(name)
