@@ -4,12 +4,13 @@ Demo and fault tests drive the same site. Operator, watcher and prune jobs use t
 account, so the Roles of the chart really bind them.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import yaml
 
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Prune, Resource, Scan, ScanPhase, Transfer
 from dichroism_crds.names import API_VERSION, LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
+from dichroism_crds.timestamps import format_time, from_ns
 from tests import chart
 from tests.cluster import Cluster
 from tests.emulators.scicat.process import SciCatEmulator
@@ -170,16 +172,17 @@ class Site:
             }
         )
 
-    def program(self, name: str, account: str, *arguments: str) -> Program:
-        """A subcommand of ``dichroism``, not started yet."""
-        command = [str(PYTHON.parent / "dichroism"), *arguments]
+    def program(self, name: str, account: str, *arguments: str, prefix: Sequence[str] = ()) -> Program:
+        """A subcommand of ``dichroism``, not started yet; ``prefix`` is a command that runs it."""
+        command = [*prefix, str(PYTHON.parent / "dichroism"), *arguments]
         program = Program(name, command, self.environment(account), self.folder / f"{name}.log")
         self.programs.append(program)
         return program
 
-    def operator(self, name: str = "operator") -> Program:
-        """The operator, not started yet."""
-        return self.program(name, "dichroism-operator", "operator", "--port", "0", "--log-format", "json")
+    def operator(self, name: str = "operator", port: int = 0, prefix: Sequence[str] = ()) -> Program:
+        """The operator, not started yet; ``port`` serves health and metrics."""
+        arguments = ("operator", "--port", str(port), "--log-format", "json")
+        return self.program(name, "dichroism-operator", *arguments, prefix=prefix)
 
     def watcher(self, name: str = "watcher") -> Program:
         """The watcher, not started yet."""
@@ -214,25 +217,50 @@ class Site:
         """All Prunes."""
         return self.objects(Prune)
 
-    def create_scan(self, beamline: str, path: str, **spec: Any) -> str:
-        """Create the Scan of a file as the watcher would; ``spec`` overrides; returns its name."""
-        file = self.mount(f"data{BEAMLINES[beamline]}") / path
-        stat = file.stat()
-        name = scan_name(beamline, f"data{BEAMLINES[beamline]}", path)
-        seconds, rest = divmod(stat.st_mtime_ns, 10**9)
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:06d}Z"
-        body = {
+    def scan_body(self, beamline: str, path: str, name: str | None = None, **spec: Any) -> dict[str, Any]:
+        """The Scan of a file as the watcher would create it; ``spec`` overrides, and need be whole without a file."""
+        file = self.mount(f"data{BEAMLINES[beamline]}") / path if beamline in BEAMLINES else None
+        content = content_of(file) if file and file.is_file() else {}
+        return {
             "apiVersion": API_VERSION,
             "kind": Scan.kind,
             "metadata": {
-                "name": name,
+                "name": name or scan_name(beamline, f"data{BEAMLINES.get(beamline, beamline.lower())}", path),
                 "namespace": self.namespace,
                 "labels": {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: "live"},
             },
-            "spec": {"beamline": beamline, "path": path, "size": stat.st_size, "modifiedAt": moment, **spec},
+            "spec": {"beamline": beamline, "path": path, **content, **spec},
         }
-        self.cluster.kubectl("create", "-f", "-", input=yaml.safe_dump(body))
-        return name
+
+    def create_scan(self, beamline: str, path: str, **spec: Any) -> str:
+        """Create the Scan of a file as the watcher would; ``spec`` overrides; returns its name."""
+        return self.create_scans([self.scan_body(beamline, path, **spec)])[0]
+
+    def create_scans(self, bodies: list[dict[str, Any]]) -> list[str]:
+        """Create Scans in one go; returns their names."""
+        self.cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all(bodies))
+        return [body["metadata"]["name"] for body in bodies]
+
+    def annotate(self, what: str, annotation: str, value: str) -> None:
+        """`kubectl annotate --overwrite` of a Scan by name, or of those that ``-l ...`` selects."""
+        chosen = ["-l", what.removeprefix("-l").strip()] if what.startswith("-l") else [what]
+        self.cluster.kubectl("annotate", "scan", *chosen, f"{annotation}={value}", "--overwrite", "-n", self.namespace)
+
+    def patch_scan(self, name: str, **spec: Any) -> None:
+        """Change fields of a Scan's spec."""
+        patch = json.dumps({"spec": spec})
+        self.cluster.kubectl("patch", "scan", name, "-n", self.namespace, "--type=merge", "-p", patch)
+
+    def tell_content(self, name: str, file: Path) -> None:
+        """Tell the content that a file has now, as the watcher does when a file changed."""
+        self.patch_scan(name, **content_of(file))
+
+    def events(self, name: str) -> dict[str, str]:
+        """Messages of the Events about an object, by reason; of equal reasons the newest."""
+        selector = f"involvedObject.name={name}"
+        answer = self.cluster.kubectl("get", "events", "-n", self.namespace, "-o", "json", "--field-selector", selector)
+        found = sorted(json.loads(answer)["items"], key=lambda one: str(one.get("eventTime")))
+        return {one["reason"]: one["message"] for one in found}
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
         """Ask until the answer is true; a wait that ends without it shows the logs' last lines."""
@@ -265,6 +293,12 @@ class Site:
 
         scan: Scan = self.wait_for(there, f"{path} is {phase}", seconds)
         return scan
+
+
+def content_of(file: Path) -> dict[str, Any]:
+    """Size and modification time of a file as a Scan's spec has them."""
+    found = file.stat()
+    return {"size": found.st_size, "modifiedAt": format_time(from_ns(found.st_mtime_ns))}
 
 
 @contextmanager

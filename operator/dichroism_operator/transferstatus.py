@@ -15,6 +15,7 @@ from dichroism_crds.kinds import (
 )
 from dichroism_crds.reasons import Reason
 from dichroism_crds.schema_size import MAX_STATUS_BYTES, stored_bytes
+from dichroism_operator import wording
 from dichroism_operator.movers.base import ItemResult, Progress, TaskState
 
 SUCCEEDED = "Succeeded"
@@ -55,10 +56,10 @@ def final(transfer: Transfer, progress: Progress, now: datetime) -> TransferStat
     if progress.state == TaskState.FAILED:
         reason, message = Reason.TASK_FAILED, progress.message
     elif not failed and verified == total:
-        reason, message = Reason.COMPLETED, f"{total} files verified"
+        reason, message = Reason.COMPLETED, f"{wording.files(total)} verified"
     else:
         reason = Reason.SOME_ITEMS_FAILED if verified else Reason.ALL_ITEMS_FAILED
-        message = f"{verified} of {total} files verified; {_reasons(failed)}"
+        message = f"{verified} of {wording.files(total)} verified; {_reasons(failed)}"
     good = reason == Reason.COMPLETED
     status = ConditionStatus.TRUE if good else ConditionStatus.FALSE
     return transfer.status.model_copy(

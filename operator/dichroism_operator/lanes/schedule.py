@@ -16,7 +16,7 @@ from dichroism_crds.kinds import Prune, PruneItem, PrunePhase, PruneStatus, Scan
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
-from dichroism_operator import calendar, killpoints, lifecycle
+from dichroism_operator import calendar, killpoints, lifecycle, wording
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
 from dichroism_operator.metrics import STEPS_DONE
 
@@ -133,7 +133,7 @@ class ScheduleLane(StepLane):
         fresh = await self.context.api.get(Prune, name)
         if fresh.status.phase is None:
             files, size = len(fresh.spec.items), sum(item.size for item in fresh.spec.items)
-            status = PruneStatus(phase=PrunePhase.SCHEDULED, message=f"{files} files, {size} bytes")
+            status = PruneStatus(phase=PrunePhase.SCHEDULED, message=f"{wording.files(files)}, {wording.size(size)}")
             await self.context.api.replace_status(fresh.model_copy(update={"status": status}))
 
     async def _lacks_copies(self, scan: Scan, endpoint: str) -> None:

@@ -1,0 +1,18 @@
+"""Numbers as people read them in messages: the same words in Transfers, Prunes and logs."""
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+def files(count: int) -> str:
+    """``1 file``, ``412 files``."""
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def size(count: int) -> str:
+    """``512 bytes``, ``2.4 MB``: decimal units, one digit after the point."""
+    amount = float(count)
+    for unit in _UNITS:
+        if amount < 999.95 or unit == _UNITS[-1]:
+            return f"{count} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("the last unit takes everything")
