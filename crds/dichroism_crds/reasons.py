@@ -34,6 +34,7 @@ class Reason(StrEnum):
     SOURCE_UNREADABLE = "SourceUnreadable", "The file at the source cannot be read."
     COPY_MISSING = "CopyMissing", "A recorded copy is not where it should be."
     COPY_DIFFERS = "CopyDiffers", "A copy has another size or checksum than recorded."
+    DESTINATION_OBSTRUCTED = "DestinationObstructed", "A link or folder stands where the copy should go."
     CHECKSUM_MISMATCH = "ChecksumMismatch", "Source and copy differ after the copy."
     TOO_LARGE = "TooLarge", "The file is larger than a tape bundle's member may be."
     SUSPICIOUS_REWRITE = (

@@ -35,6 +35,7 @@ from dichroism_operator.board import Card
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
 from dichroism_operator.metrics import BYTES_COPIED, STEPS_DONE, TRANSFERS_RUNNING
 from dichroism_operator.movers.base import CopyState, CopyToVerify, Item, ItemResult, Mover, Progress, Task, TaskState
+from dichroism_operator.movers.choice import TASKS_PER_HOP
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.recorder import About
 
@@ -71,7 +72,7 @@ class TransferLane(StepLane):
         source: Endpoint,
         destination: Endpoint,
         mover: Mover,
-        slots: int = 2,
+        slots: int = TASKS_PER_HOP,
     ) -> None:
         self.label = lane_name(beamline.name, source.name, destination.name)
         super().__init__(self.label, context, beamline, step)

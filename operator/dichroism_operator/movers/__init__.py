@@ -1,0 +1,1 @@
+"""Movers: what carries, verifies and removes files, one implementation for each kind of hop."""

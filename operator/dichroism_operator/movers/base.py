@@ -1,0 +1,175 @@
+"""What a mover is: the one interface to whatever carries, keeps and removes files.
+
+A mover is synchronous and thread-safe: the lanes call it in bounded threads, because the SDKs behind it block. It knows
+nothing of Kubernetes. Every method raises :class:`~dichroism_operator.movers.errors.MoverUnavailable` when the outside
+system as a whole is in trouble (the lane pauses, no file is blamed); trouble with one file is a value in the result.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from dichroism_crds.config import Endpoint
+from dichroism_crds.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a task: ``path`` relative to both roots, ``size`` in bytes, ``sha256`` of record where one is known.
+
+    ``own_partial`` says that an unfinished or failed Transfer of the same lane names this path and content, so whatever
+    lies at the destination may be our own half-written copy.
+    """
+
+    path: str
+    size: int
+    modified_at: datetime
+    sha256: str | None = None
+    own_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a mover is asked to do. ``submission_id`` is the idempotency key: the same id is the same task, for ever."""
+
+    submission_id: str
+    label: str
+    source: Endpoint
+    destination: Endpoint
+    items: tuple[Item, ...]
+    bundle: str | None = None
+    """Relative path of the tape bundle to make; None on a hop from disk to disk."""
+
+
+class TaskState(StrEnum):
+    """A task is done only when it has per-file results; ``LOST`` means that the mover does not know the task."""
+
+    ACTIVE = "Active"
+    DONE = "Done"
+    FAILED = "Failed"
+    LOST = "Lost"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What became of one item. ``sha256`` is set exactly when a verified copy exists.
+
+    A verified copy: size and checksum compared after the copy, and the source unchanged (size, mtime) once more after
+    it.
+    """
+
+    path: str
+    reason: Reason
+    """COPIED or ALREADY_THERE when verified; otherwise this file's own trouble."""
+    message: str = ""
+    sha256: str | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the destination holds a verified copy."""
+        return self.sha256 is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """State of one task. ``results`` is complete (one per item) when ``state`` is DONE.
+
+    A FAILED task may have results too: of the items that were settled before it failed.
+    """
+
+    state: TaskState
+    files: int = 0
+    bytes: int = 0
+    faults: int = 0
+    message: str = ""
+    reason: Reason | None = None
+    """Why a FAILED task failed as a whole, where the outside system is to blame: the lane pauses, no file is blamed."""
+    results: tuple[ItemResult, ...] = ()
+    bundle_sha256: str | None = None
+    bundle_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What lies at a path: size in bytes and modification time in the endpoint's resolution."""
+
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CopyToVerify:
+    """A recorded copy that must be proven again.
+
+    ``bundle`` holds it on tape as the member ``path``; None: it is the file at ``path``.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    bundle: str | None = None
+    modified_at: datetime | None = None
+
+
+class CopyState(StrEnum):
+    """Outcome of a verification."""
+
+    VERIFIED = "Verified"
+    MISSING = "Missing"
+    DIFFERS = "Differs"
+    UNKNOWN = "Unknown"
+    """Could not be decided now, so it does not count as a copy."""
+
+
+class Mover(Protocol):
+    """Carries files on one kind of hop, and looks after them on its endpoints."""
+
+    def new_submission_id(self) -> str:
+        """A fresh idempotency key, to be made durable before :meth:`start`."""
+
+    def start(self, task: Task) -> str:
+        """Start the task, or join it when this submission id was started before; returns the mover's task id.
+
+        A task that an outage ended (FAILED with a reason) is started again.
+        """
+
+    def poll(self, submission_ids: Collection[str]) -> Mapping[str, Progress]:
+        """State of many tasks in one go; every id asked for is in the answer."""
+
+    def forget(self, submission_id: str) -> None:
+        """The results are recorded: the mover may drop what it keeps of the task in memory."""
+
+    def cancel(self, submission_id: str) -> None:
+        """Stop the task if it runs; copies that were finished stay."""
+
+    def stat(self, endpoint: Endpoint, paths: Sequence[str]) -> Mapping[str, FileStat | None]:
+        """What lies at each path; None where there is no regular file.
+
+        Not being able to look is never None: it raises ``MoverUnavailable``.
+        """
+
+    def verify(self, endpoint: Endpoint, copies: Sequence[CopyToVerify]) -> Mapping[CopyToVerify, CopyState]:
+        """Prove each copy again: size and checksum read from the endpoint itself."""
+
+    def rename(self, endpoint: Endpoint, old: str, new: str) -> None:
+        """Rename a regular file without following links and without replacing anything.
+
+        At least one of the paths is inside ``.dichroism/``: files of users are only moved there and back.
+
+        Raises:
+            FileNotFoundError: nothing is at ``old``.
+            FileExistsError: something is at ``new``.
+            NotARegularFileError: ``old`` is a link, a folder or a special file, or a folder on the way is a link.
+            NotADirectoryError: the folder of ``new`` is not there. Only folders inside ``.dichroism/`` are created.
+        """
+
+    def list_private(self, endpoint: Endpoint, folder: str) -> Mapping[str, FileStat]:
+        """Regular files directly in a folder inside ``.dichroism/``, by name; empty when the folder is not there."""
+
+    def delete_private(self, endpoint: Endpoint, paths: Sequence[str]) -> None:
+        """Delete regular files inside ``.dichroism/``. Gone is fine.
+
+        Any other path raises ValueError, a link or folder NotARegularFileError, and then nothing is deleted.
+        """
