@@ -48,7 +48,7 @@ def test_a_link_in_the_destination_path_is_neither_followed_nor_replaced(hop: Ho
     item = hop.put(DEEP, b"new content of a scan")
     before = sorted(path.relative_to(outside) for path in outside.rglob("*")) if outside.is_dir() else None
     progress = hop.run(item)
-    assert reasons(progress) == {DEEP: Reason.COPY_DIFFERS}
+    assert reasons(progress) == {DEEP: Reason.DESTINATION_OBSTRUCTED}
     assert (hop.destination_root / component).is_symlink()
     assert hop.at_destination(DEEP).read_bytes() == ELSEWHERE
     assert hop.superseded() == []
@@ -59,7 +59,7 @@ def test_a_link_in_the_destination_path_is_neither_followed_nor_replaced(hop: Ho
 def test_what_is_no_file_at_the_destination_stays(hop: Hop, make: Callable[[Path], None]) -> None:
     item, other = hop.put("taken", b"x"), hop.put("other", b"y")
     make(hop.destination_root / "taken")
-    assert reasons(hop.run(item, other)) == {"taken": Reason.COPY_DIFFERS, "other": Reason.COPIED}
+    assert reasons(hop.run(item, other)) == {"taken": Reason.DESTINATION_OBSTRUCTED, "other": Reason.COPIED}
     assert not hop.at_destination("taken").is_file()
 
 

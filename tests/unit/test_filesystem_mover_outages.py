@@ -188,7 +188,7 @@ def unprivileged(world: Path) -> None:
             "good": Reason.COPIED,
             "secret": Reason.SOURCE_UNREADABLE,
             "locked/file": Reason.SOURCE_UNREADABLE,
-            "closed/file": Reason.COPY_DIFFERS,
+            "closed/file": Reason.DESTINATION_OBSTRUCTED,
             "later": Reason.COPIED,
         }, found
         with pytest.raises(MoverUnavailable) as outage:

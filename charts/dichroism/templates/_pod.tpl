@@ -1,0 +1,77 @@
+{{/* What the pods of operator, watcher and prune jobs have in common. */}}
+
+{{- define "dichroism.pod" -}}
+automountServiceAccountToken: true
+enableServiceLinks: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/*
+(dict "root" $ "writable" LIST "secret" BOOL): image, environment and mounts of a container. Endpoints outside the list
+are mounted read-only, so that a fault in one program can't touch what is not its business.
+*/}}
+{{- define "dichroism.container" -}}
+{{- $values := .root.Values -}}
+image: {{ include "dichroism.image" .root }}
+imagePullPolicy: {{ $values.image.pullPolicy }}
+securityContext:
+  {{- toYaml $values.containerSecurityContext | nindent 2 }}
+env:
+  - {name: TMPDIR, value: /var/tmp}
+  {{- range $endpoint, $_ := $values.mounts }}
+  - {name: DICHROISM_MOUNT_{{ $endpoint | upper | replace "-" "_" }}, value: /mnt/{{ $endpoint }}}
+  {{- end }}
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- if and .secret $values.existingSecret }}
+envFrom:
+  - secretRef: {name: {{ $values.existingSecret | quote }}}
+{{- end }}
+volumeMounts:
+  - {name: config, mountPath: /etc/dichroism, readOnly: true}
+  - {name: temporary, mountPath: /var/tmp}
+  {{- $writable := .writable }}
+  {{- range $endpoint, $source := $values.mounts }}
+  - name: mount-{{ $endpoint }}
+    mountPath: /mnt/{{ $endpoint }}
+    {{- with $source.subPath }}
+    subPath: {{ . | quote }}
+    {{- end }}
+    readOnly: {{ not (has $endpoint $writable) }}
+  {{- end }}
+  {{- with $values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "dichroism.volumes" -}}
+{{- $config := include "dichroism.config" . | fromYaml -}}
+- name: config
+  configMap: {name: {{ include "dichroism.fullname" . }}-config}
+- name: temporary
+  emptyDir: {sizeLimit: 1Gi}
+{{- range $endpoint, $source := .Values.mounts }}
+{{- if not (hasKey $config $endpoint) }}
+{{- fail (printf "\n\nmounts.%s names no endpoint of config, so nothing would use it. Name it as in config.yml\n" $endpoint) }}
+{{- end }}
+- name: mount-{{ $endpoint }}
+  {{- omit $source "subPath" | toYaml | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

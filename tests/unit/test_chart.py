@@ -1,0 +1,297 @@
+"""The chart as `helm template` renders it: no cluster needed."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dichroism_crds.config import load
+from dichroism_crds.names import LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
+from dichroism_crds.schema import crd_documents
+from tests.chart import CHART, cronjob_name, helm, objects, of_kind, pod_specs, render
+from tests.cluster import CommandError
+
+REPOSITORY = CHART.parents[1]
+CONFIG = (REPOSITORY / "config.yml").read_text()
+PRUNED = ("data402", "data631", "nersc402", "nersc631")
+EVERYTHING: dict[str, Any] = {
+    "operator": {"enabled": True},
+    "watcher": {"enabled": True, "beamlines": ["BL402"]},
+    "existingSecret": "credentials",
+    "imagePullSecrets": [{"name": "registry"}],
+    "nodeSelector": {"storage": "cfs"},
+    "tolerations": [{"key": "storage", "operator": "Exists"}],
+    "mounts": {
+        "data402": {"persistentVolumeClaim": {"claimName": "site"}, "subPath": "data402"},
+        "nersc402": {"persistentVolumeClaim": {"claimName": "site"}, "subPath": "nersc402"},
+        "hpss402": {"persistentVolumeClaim": {"claimName": "site"}, "subPath": "hpss402"},
+    },
+    "extraEnv": [{"name": "SCICAT_PASSWORD_FILE", "value": "/etc/scicat/password"}],
+    "extraVolumes": [{"name": "scicat", "secret": {"secretName": "scicat"}}],
+    "extraVolumeMounts": [{"name": "scicat", "mountPath": "/etc/scicat", "readOnly": True}],
+}
+
+
+def rendered(config: Any = CONFIG, **values: Any) -> list[dict[str, Any]]:
+    return objects(render("als", config, **values))
+
+
+def refusal(config: Any = CONFIG, **values: Any) -> str:
+    with pytest.raises(CommandError) as failed:
+        render("als", config, **values)
+    return failed.value.stderr
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod["containers"]
+    return dict(only)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_lint_finds_nothing(values: dict[str, Any]) -> None:
+    assert "0 chart(s) failed" in helm(
+        "lint", "--strict", values={"config": CONFIG, "image": {"repository": "dichroism"}, **values}
+    )
+
+
+def test_chart_carries_the_version_of_the_project() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (project, project)
+
+
+def test_crds_are_those_of_the_models_and_stay_when_the_release_goes() -> None:
+    installed = of_kind(rendered(), "CustomResourceDefinition")
+    assert {name: one["spec"] for name, one in installed.items()} == {
+        one["metadata"]["name"]: one["spec"] for one in crd_documents()
+    }
+    for one in installed.values():
+        assert one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_crds_can_be_left_to_somebody_else() -> None:
+    assert not of_kind(rendered(crds={"install": False}), "CustomResourceDefinition")
+
+
+def test_nothing_but_the_crds_lies_outside_the_namespace() -> None:
+    others = [one for one in rendered(**EVERYTHING) if one["kind"] != "CustomResourceDefinition"]
+    assert {one["metadata"].get("namespace") for one in others} == {"als"}
+    assert not {one["kind"] for one in others} & {"ClusterRole", "ClusterRoleBinding", "Secret"}
+
+
+def test_stop_switch_belongs_to_no_release() -> None:
+    assert STOP_PRUNE_CONFIGMAP not in of_kind(rendered(), "ConfigMap")
+
+
+@pytest.mark.parametrize("document", [CONFIG, yaml.safe_load(CONFIG)], ids=["text", "values"])
+def test_pods_read_the_very_config_that_was_given(document: Any, tmp_path: Path) -> None:
+    (configmap,) = of_kind(rendered(document), "ConfigMap").values()
+    (tmp_path / "config.yml").write_text(configmap["data"]["config.yml"])
+    assert load(tmp_path / "config.yml", {}) == load(REPOSITORY / "config.yml", {})
+
+
+def test_config_given_as_text_keeps_its_comments_and_lines() -> None:
+    (configmap,) = of_kind(rendered(), "ConfigMap").values()
+    assert configmap["data"]["config.yml"] == CONFIG
+
+
+def test_large_numbers_in_values_stay_whole() -> None:
+    document = yaml.safe_load(CONFIG) | {"prune": {"max_files": 20_000_000}}
+    (configmap,) = of_kind(rendered(document), "ConfigMap").values()
+    assert "max_files: 20000000\n" in configmap["data"]["config.yml"]
+
+
+def test_each_pruned_endpoint_has_one_cronjob_and_no_other_has() -> None:
+    cronjobs = of_kind(rendered(), "CronJob")
+    assert {name: one["metadata"]["labels"][LABEL_ENDPOINT] for name, one in cronjobs.items()} == {
+        cronjob_name(endpoint): endpoint for endpoint in PRUNED
+    }
+
+
+def test_a_beamline_without_prune_has_no_cronjob() -> None:
+    document = yaml.safe_load(CONFIG)
+    del document["beamlines"]["BL631"]["prune"]
+    document["beamlines"]["BL402"]["prune"] = None
+    assert not of_kind(rendered(document), "CronJob")
+
+
+def test_prune_runs_never_overlap_and_never_start_a_second_pod() -> None:
+    for one in of_kind(rendered(), "CronJob").values():
+        job = one["spec"]["jobTemplate"]["spec"]
+        assert one["spec"]["concurrencyPolicy"] == "Forbid"
+        assert (job["backoffLimit"], job["podReplacementPolicy"]) == (0, "Failed")
+        assert job["template"]["spec"]["restartPolicy"] == "Never"
+        assert job["activeDeadlineSeconds"] < 3600
+
+
+def test_prune_job_names_its_endpoint_and_runs_as_pruner() -> None:
+    pods = dict(pod_specs(rendered()))
+    pod = pods[cronjob_name("nersc402")]
+    only = container(pod)
+    assert [*only["command"], *only["args"]] == [
+        "dichroism",
+        "prune",
+        "--endpoint",
+        "nersc402",
+        "--config",
+        "/etc/dichroism/config.yml",
+    ]
+    assert pod["serviceAccountName"] == "dichroism-pruner"
+
+
+def schedules(**values: Any) -> dict[str, str]:
+    return {name: one["spec"]["schedule"] for name, one in of_kind(rendered(**values), "CronJob").items()}
+
+
+def test_prune_jobs_are_spread_over_the_hour_always_in_the_same_way() -> None:
+    first = schedules()
+    assert all(re.fullmatch(r"[0-5]?\d \* \* \* \*", schedule) for schedule in first.values())
+    assert len(set(first.values())) == len(PRUNED)
+    assert schedules() == first
+
+
+def test_a_schedule_without_h_is_used_as_it_is() -> None:
+    assert set(schedules(prune={"schedule": "*/5 2-4 * * MON"}).values()) == {"*/5 2-4 * * MON"}
+
+
+def test_upgrade_does_not_resume_jobs_that_a_person_suspended() -> None:
+    assert not [one for one in of_kind(rendered(), "CronJob").values() if "suspend" in one["spec"]]
+    assert all(one["spec"]["suspend"] for one in of_kind(rendered(prune={"suspend": True}), "CronJob").values())
+
+
+def test_cronjob_names_fit_and_differ_for_releases_with_the_same_long_beginning() -> None:
+    document = yaml.safe_load(CONFIG)
+    longest = "a" * 22
+    document[longest] = document["data402"] | {"name": longest}
+    document["beamlines"]["BL402"]["prune"][longest] = {"after": "180d", "needs": ["hpss402"]}
+    values = {"config": document, "image": {"repository": "dichroism"}}
+    names = [
+        set(of_kind(objects(helm("template", values=values, release=release)), "CronJob"))
+        for release in ("bl402-and-bl631-production-at-als", "bl402-and-bl631-production-at-als-2")
+    ]
+    assert all(len(name) <= 52 for name in names[0] | names[1])
+    assert len(names[0]) == len(PRUNED) + 1
+    assert not names[0] & names[1]
+
+
+def mounts(pod: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Endpoint folders that a pod sees: where, and whether they can be written."""
+    return {
+        one["subPath"]: (one["mountPath"], not one["readOnly"])
+        for one in container(pod)["volumeMounts"]
+        if "subPath" in one
+    }
+
+
+def test_endpoints_can_be_written_only_by_who_has_to() -> None:
+    pods = {name: mounts(pod) for name, pod in pod_specs(rendered(**EVERYTHING))}
+    writable = {name: {place for place, (_, write) in seen.items() if write} for name, seen in pods.items()}
+    assert all(set(seen) == {"data402", "nersc402", "hpss402"} for seen in pods.values())
+    assert writable == {
+        "dichroism-operator": {"nersc402", "hpss402"},
+        "dichroism-watcher": set(),
+        cronjob_name("data402"): {"data402"},
+        cronjob_name("nersc402"): {"nersc402"},
+        cronjob_name("data631"): set(),
+        cronjob_name("nersc631"): set(),
+    }
+
+
+def test_programs_find_the_mounts_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text(CONFIG)
+    for _, pod in pod_specs(rendered(**EVERYTHING)):
+        environment = {one["name"]: one["value"] for one in container(pod)["env"]}
+        endpoints = load(tmp_path / "config.yml", environment).endpoints
+        assert {name: str(one.mount) for name, one in endpoints.items() if one.mount} == {
+            name: place for name, (place, _) in mounts(pod).items()
+        }
+
+
+def test_credentials_come_from_the_named_secret_and_the_watcher_gets_none() -> None:
+    pods = dict(pod_specs(rendered(**EVERYTHING)))
+    without = {name for name, pod in pods.items() if "envFrom" not in container(pod)}
+    assert without == {"dichroism-watcher"}
+    sources = [container(pod)["envFrom"] for name, pod in pods.items() if name not in without]
+    assert all(one == [{"secretRef": {"name": "credentials"}}] for one in sources)
+    assert all("envFrom" not in container(pod) for _, pod in pod_specs(rendered()))
+
+
+def test_operator_is_replaced_only_once_the_next_one_is_ready() -> None:
+    operator = of_kind(rendered(**EVERYTHING), "Deployment")["dichroism-operator"]
+    assert operator["spec"]["replicas"] == 1
+    assert operator["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    only = container(operator["spec"]["template"]["spec"])
+    probes = [only[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")]
+    assert probes == ["/livez", "/readyz"]
+
+
+def test_a_changed_config_starts_a_new_operator() -> None:
+    def mark(config: str) -> str:
+        operator = of_kind(rendered(config, operator={"enabled": True}), "Deployment")["dichroism-operator"]
+        return str(operator["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+
+    assert mark(CONFIG) != mark(CONFIG.replace("after: 180d", "after: 200d"))
+
+
+def test_operator_and_watcher_can_run_elsewhere_under_their_accounts() -> None:
+    rest = rendered(operator={"enabled": False}, watcher={"enabled": False})
+    assert not of_kind(rest, "Deployment")
+    accounts = {"dichroism-operator", "dichroism-pruner", "dichroism-watcher"}
+    assert set(of_kind(rest, "ServiceAccount")) == set(of_kind(rest, "RoleBinding")) == accounts
+
+
+def test_roles_have_no_wildcard_and_no_secrets() -> None:
+    for role in of_kind(rendered(), "Role").values():
+        for rule in role["rules"]:
+            words = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert not {"*", "secrets"} & set(words)
+
+
+def test_image_is_named_by_digest_where_one_is_given() -> None:
+    image = {"repository": "registry.example.org/dichroism", "tag": "1.2.3"}
+    assert {container(pod)["image"] for _, pod in pod_specs(rendered(image=image))} == {
+        "registry.example.org/dichroism:1.2.3"
+    }
+    assert {container(pod)["image"] for _, pod in pod_specs(rendered(image=image | {"digest": "sha256:ab"}))} == {
+        "registry.example.org/dichroism@sha256:ab"
+    }
+
+
+@pytest.mark.parametrize("nothing", [None, "", {}])
+def test_missing_config_is_told(nothing: Any) -> None:
+    with pytest.raises(CommandError, match=r"config is not set.*--set-file config=config.yml"):
+        helm("template", values={"config": nothing, "image": {"repository": "dichroism"}})
+
+
+def test_missing_image_is_told() -> None:
+    assert "image.repository is not set" in refusal(image={"repository": ""})
+
+
+@pytest.mark.parametrize("document", ["a: [", "- a\n- b\n", "just words"])
+def test_a_config_that_is_no_document_is_told(document: str) -> None:
+    assert "config is not a YAML document with keys" in refusal(document)
+
+
+def test_a_config_without_beamlines_is_told() -> None:
+    assert "config has no beamlines" in refusal("data402: {root_path: /data}\n")
+
+
+def test_a_beamline_that_is_no_section_is_told() -> None:
+    assert "beamlines.BL402 is not a section" in refusal("beamlines: {BL402: soon}\n")
+
+
+def test_pruning_an_unknown_endpoint_is_told() -> None:
+    document = yaml.safe_load(CONFIG)
+    document["beamlines"]["BL402"]["prune"]["data420"] = {"after": "180d", "needs": ["hpss402"]}
+    assert 'beamlines.BL402.prune names "data420"' in refusal(document)
+
+
+def test_a_mount_of_an_unknown_endpoint_is_told() -> None:
+    assert "mounts.data420 names no endpoint" in refusal(mounts={"data420": {"hostPath": {"path": "/data"}}})
+
+
+def test_watching_an_unknown_beamline_is_told() -> None:
+    assert 'watcher.beamlines names "BL999"' in refusal(watcher={"enabled": True, "beamlines": ["BL999"]})
