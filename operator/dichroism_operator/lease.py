@@ -89,7 +89,9 @@ class Lease:
         while True:
             await asyncio.sleep(self._renew_s)
             try:
-                if not await asyncio.wait_for(self.try_acquire(), self._renew_s):
+                async with asyncio.timeout(self._renew_s):
+                    ours = await self.try_acquire()
+                if not ours:
                     raise LeaseLostError(f"Lease {self.name} is held by {self._seen[0] if self._seen else 'another'}")
             except (ApiError, TimeoutError) as error:
                 log.warning("Lease %s was not renewed: %s", self.name, error or "no answer in time")

@@ -118,7 +118,8 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._end(), FLUSH_S)
+                async with asyncio.timeout(FLUSH_S):
+                    await self._end()
             LEADER.set(0)
             await lease.release()
 
@@ -134,7 +135,8 @@ class Operator:
                 return
             log.error("not ready: %s", problem)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), CHECK_AGAIN_S)
+                async with asyncio.timeout(CHECK_AGAIN_S):
+                    await stop.wait()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Run the informer; when it ends by itself, so does the process, to be started anew."""

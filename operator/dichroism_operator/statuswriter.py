@@ -132,7 +132,8 @@ class StatusWriter:
             if left <= 0 or self._closing:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(entry.arrived.wait(), left)
+                async with asyncio.timeout(left):
+                    await entry.arrived.wait()
 
     def _apply(self, scan: Scan, batch: list[_Pending]) -> list[bool]:
         results = [pending.uid == scan.metadata.uid and pending.change(scan) for pending in batch]

@@ -1,6 +1,7 @@
 """What all lanes share: the loop that never dies, the pause while an outside system is in trouble, the heartbeat."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -72,10 +73,10 @@ class Lane(ABC):
                 log.exception("lane %s: a turn failed, it is tried again", self.name, extra={"lane": self.name})
                 pause = backoff_s(failures)
             self.beat()
-            try:
-                await asyncio.wait_for(self.wake.wait(), pause)
-            except TimeoutError:
-                continue
+            # Not wait_for: before Python 3.12 it loses a cancellation that meets the wake-up.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self.wake.wait()
 
     def beat(self) -> None:
         """Note that the lane is alive; liveness looks at it."""

@@ -23,7 +23,6 @@ from dichroism_operator.recorder import About
 
 AT_ONCE = 8
 """Scans under way per lane: the catalogue's requests take their time, and each holds a thread."""
-TAKEN_FROM_QUEUE = 64
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,7 @@ class CatalogueLane(StepLane):
         self.ingest = ingest
         self.catalogue = catalogue
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._asking: set[str] = set()
 
     @abstractmethod
     def record(self, scan: Scan) -> DatasetRef:
@@ -47,9 +47,10 @@ class CatalogueLane(StepLane):
             return max(0.05, self.paused_until - time.monotonic())
         room = AT_ONCE if not self.pauses_in_a_row else 1  # after a pause one Scan tries first
         cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), self._working, now())
-        for card in cards[: max(0, room - len(self._working))]:
+        for card in cards[: max(0, room - len(self._asking))]:
             task = asyncio.create_task(self._work(card.name), name=f"{self.name} {card.name}")
             self._working[card.name] = task
+            self._asking.add(card.name)
         return 1.0 if cards or self._working else self.idle_s
 
     async def _work(self, name: str) -> None:
@@ -65,8 +66,13 @@ class CatalogueLane(StepLane):
             log.exception("%s: Scan %s: unexpected error, tried again", self.name, name, extra={"scan": name})
             await asyncio.sleep(1)
         finally:
+            self._done_asking(name)
             self._working.pop(name, None)
-            self.wake.set()
+
+    def _done_asking(self, name: str) -> None:
+        """Let the next Scan in: the status write that is left waits for company and needs no thread."""
+        self._asking.discard(name)
+        self.wake.set()
 
     async def _attempt(self, scan: Scan) -> None:
         about = About.of(scan)
@@ -88,6 +94,7 @@ class CatalogueLane(StepLane):
             self.resume(about)
             change = lambda fresh: self._recorded(fresh, dataset)  # noqa: E731
             done = True
+        self._done_asking(scan.name)
         STEPS_DONE.labels(self.beamline.name, self.step, "done" if done else "failed").inc()
         await self.context.writer.submit(scan.name, scan.metadata.uid or "", self._unless_changed(scan, change))
 
