@@ -67,7 +67,7 @@ drift: setup ## Check that everything generated is as committed
 
 .PHONY: chart
 chart: setup ## Lint and render the Helm chart
-	$(BIN)/python -m tests.chart
+	@mkdir -p build && $(BIN)/python -m tests.chart > build/chart.yaml && echo "rendered to build/chart.yaml"
 
 .PHONY: cluster-up
 cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|kubeconfig)

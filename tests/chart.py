@@ -6,6 +6,7 @@ because the runner of the test cluster starts pods of Jobs alone.
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -135,3 +136,15 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
             both[key] = _merged(below[key], above[key])
     return both
+
+
+def main() -> None:
+    """Lint the chart and render it with the project's config.yml, as a person would see it."""
+    config = (CHART.parents[1] / "config.yml").read_text()
+    values = _merged(DEFAULTS, {"config": config, "operator": {"enabled": True}, "watcher": {"enabled": True}})
+    print(helm("lint", "--strict", values=values).strip(), file=sys.stderr)
+    print(helm("template", "--namespace", "dichroism", values=values, release=RELEASE))
+
+
+if __name__ == "__main__":
+    main()

@@ -67,7 +67,7 @@ def metrics(registry: CollectorRegistry = REGISTRY) -> str:
         [
             "# Metrics",
             NOTE,
-            "Served at `/metrics` of the operator's port. No label carries the name of an object. Counters end in `_total`.",
+            "Served at `/metrics` of the operator's port. No label carries the name of an object.",
             table(("Name", "Type", "Labels", "Meaning"), rows),
         ]
     )
@@ -87,7 +87,7 @@ def configuration() -> str:
         [
             "# config.yml",
             NOTE,
-            "Check a file with `dichroism config check FILE`; `dichroism config schema` prints the JSON Schema for editors.",
+            "Check a file with `dichroism config check FILE`; `dichroism config schema` prints its JSON Schema.",
             "In the file, endpoints are the top-level keys that name no section. `<name>` is a name of your own.",
             table(("Key", "Meaning"), ((f"`{key}`", text) for key, text in rows)),
         ]

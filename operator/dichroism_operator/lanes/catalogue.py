@@ -45,9 +45,12 @@ class CatalogueLane(StepLane):
         """Start work on waiting Scans while there is room."""
         if self.paused:
             return max(0.05, self.paused_until - time.monotonic())
-        room = AT_ONCE if not self.pauses_in_a_row else 1  # after a pause one Scan tries first
+        # After a pause one Scan tries first.
+        room = (AT_ONCE if not self.pauses_in_a_row else 1) - len(self._asking)
+        if room <= 0:
+            return self.idle_s
         cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), self._working, now())
-        for card in cards[: max(0, room - len(self._asking))]:
+        for card in cards[:room]:
             task = asyncio.create_task(self._work(card.name), name=f"{self.name} {card.name}")
             self._working[card.name] = task
             self._asking.add(card.name)

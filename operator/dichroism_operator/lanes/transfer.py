@@ -64,6 +64,9 @@ class Running:
 class TransferLane(StepLane):
     """Both hops: disk to disk, and to tape when the beamline's archive is given as ``bundle``."""
 
+    idle_s = 1.0
+    """Nothing wakes the lane when a bundle's age or a file's back-off is reached, and a look at the board is cheap."""
+
     def __init__(
         self,
         context: Context,
