@@ -6,10 +6,10 @@ reads the Scan from the API before it acts. Not in here: any I/O.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dichroism_crds.kinds import Scan, Step
+from dichroism_crds.kinds import ConditionStatus, Scan, Step
 from dichroism_crds.names import LABEL_ORIGIN
 
 LIVE = "live"
@@ -17,7 +17,10 @@ LIVE = "live"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One Scan that still waits for something. ``since`` is when its first waiting step could have begun."""
+    """One Scan that still waits for something. ``since`` is when its first waiting step could have begun.
+
+    ``retry_at`` is set where the step that is waited for has failed: it is not tried again before.
+    """
 
     name: str
     uid: str
@@ -70,8 +73,11 @@ class Board:
             steps=steps,
         )
         self._cards[card.name] = card
+        # The back-off of a step that failed holds up no other step.
+        rested = replace(card, retry_at=None) if card.retry_at else card
         for step in steps:
-            self._waiting.setdefault((card.beamline, step), {})[card.name] = card
+            failed = scan.condition(step).status == ConditionStatus.FALSE
+            self._waiting.setdefault((card.beamline, step), {})[card.name] = card if failed else rested
             self.waker(card.beamline, step).set()
 
     def drop(self, name: str) -> None:

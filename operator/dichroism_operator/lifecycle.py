@@ -103,6 +103,12 @@ def suspicious_rewrite(scan: Scan) -> bool:
     return content_changed(scan) and known is not None and bool(scan.status.copies) and scan.spec.size * 2 < known.size
 
 
+def proposal_outdated(scan: Scan) -> bool:
+    """Whether the catalogue has another proposal of the Scan than spec names by now."""
+    dataset = scan.status.dataset
+    return dataset is not None and dataset.proposal != scan.spec.proposal and is_done(scan, Step.CATALOGUED)
+
+
 def set_condition(scan: Scan, kind: str, status: ConditionStatus, reason: Reason, message: str, now: datetime) -> None:
     """Set one condition; the transition time changes only when the status does."""
     old = find_condition(scan.status.conditions, kind)
@@ -136,7 +142,12 @@ def succeed(scan: Scan, step: Step, reason: Reason, message: str, now: datetime)
 
 
 def fail(scan: Scan, step: Step, reason: Reason, message: str, now: datetime, *, counts: bool = True) -> None:
-    """The step failed for this file; it is tried again after a back-off of 5 s, doubling to 1 h."""
+    """The step failed for this file; it is tried again after a back-off of 5 s, doubling to 1 h.
+
+    A step that is done stays done: this is the word of a process that was overtaken, perhaps of a source pruned since.
+    """
+    if is_done(scan, step):
+        return
     begin(scan)
     count = attempts_of(scan, step) + 1
     if counts:
@@ -146,7 +157,9 @@ def fail(scan: Scan, step: Step, reason: Reason, message: str, now: datetime, *,
 
 
 def wait(scan: Scan, step: Step, reason: Reason, message: str, now: datetime) -> None:
-    """The step waits for something that is not this file's fault."""
+    """The step waits for something that is not this file's fault; one that is done stays done."""
+    if is_done(scan, step):
+        return
     begin(scan)
     set_condition(scan, step, ConditionStatus.UNKNOWN, reason, message, now)
 
@@ -213,6 +226,7 @@ def derive(scan: Scan, beamline: Beamline, attempts: int, now: datetime, pauses:
             break
         if step in steps:
             phase = reached
+    scan.status.observed_generation = scan.metadata.generation
     if suspicious_rewrite(scan):
         scan.status.message = describe_shrunk(scan)
         set_condition(scan, SUCCEEDED, ConditionStatus.FALSE, Reason.SUSPICIOUS_REWRITE, scan.status.message, now)
@@ -220,7 +234,6 @@ def derive(scan: Scan, beamline: Beamline, attempts: int, now: datetime, pauses:
     complete = all(is_done(scan, step) for step in steps)
     exhausted = [step for step in steps if not is_done(scan, step) and attempts_of(scan, step) >= attempts]
     stuck = bool(exhausted) and not open_steps_ignoring_suspend(scan, steps, attempts)
-    scan.status.observed_generation = scan.metadata.generation
     if complete:
         scan.status.message = _describe_complete(scan)
         set_condition(scan, SUCCEEDED, ConditionStatus.TRUE, Reason.COMPLETED, scan.status.message, now)

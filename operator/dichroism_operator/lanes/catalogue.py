@@ -95,7 +95,7 @@ class CatalogueLane(StepLane):
             done = False
         else:
             self.resume(about)
-            change = lambda fresh: self._recorded(fresh, dataset)  # noqa: E731
+            change = lambda fresh: self._recorded(fresh, dataset, scan.spec.proposal)  # noqa: E731
             done = True
         self._done_asking(scan.name)
         STEPS_DONE.labels(self.beamline.name, self.step, "done" if done else "failed").inc()
@@ -110,9 +110,10 @@ class CatalogueLane(StepLane):
 
         return apply
 
-    def _recorded(self, scan: Scan, dataset: DatasetRef) -> None:
+    def _recorded(self, scan: Scan, dataset: DatasetRef, proposal: str | None) -> None:
+        """``proposal`` is the one that was catalogued; spec may name another by now."""
         reason = Reason.CATALOGUED if self.step == Step.CATALOGUED else Reason.RECORDED
-        scan.status.dataset = Dataset(pid=dataset.pid, url=dataset.url, proposal=scan.spec.proposal)
+        scan.status.dataset = Dataset(pid=dataset.pid, url=dataset.url, proposal=proposal)
         lifecycle.succeed(scan, self.step, reason, f"dataset {dataset.pid}", now())
 
 

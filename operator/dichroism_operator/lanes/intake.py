@@ -40,6 +40,8 @@ class Intake(Lane):
     def observe(self, scan: Scan) -> None:
         """Take note of a Scan as the API shows it; older news than our own write under way is ignored."""
         if self.context.writer.is_open(scan.name):
+            if self._needs_decision(scan):
+                self._again_later(scan.name)  # what a person wrote must not be lost with it
             return
         beamline = self.context.config.beamlines.get(scan.spec.beamline)
         if self._needs_decision(scan):
@@ -60,6 +62,9 @@ class Intake(Lane):
             return True
         if lifecycle.content_changed(scan):
             return not lifecycle.suspicious_rewrite(scan) or scan.status.observed_generation != scan.metadata.generation
+        # A write of ours may have passed over the change of spec and noted its generation.
+        if lifecycle.proposal_outdated(scan):
+            return True
         seen = scan.status.observed_generation
         return seen is not None and seen != scan.metadata.generation
 
@@ -119,13 +124,7 @@ class Intake(Lane):
         if lifecycle.content_changed(scan):
             lifecycle.restart_for_new_content(scan, now())
             return EventReason.CONTENT_CHANGED, f"new content of {scan.spec.size} bytes: its steps are done again"
-        dataset = scan.status.dataset
-        if (
-            dataset
-            and beamline.ingest
-            and dataset.proposal != scan.spec.proposal
-            and lifecycle.is_done(scan, Step.CATALOGUED)
-        ):
+        if beamline.ingest and lifecycle.proposal_outdated(scan):
             lifecycle.redo(scan, [Step.CATALOGUED], now())
         return None
 

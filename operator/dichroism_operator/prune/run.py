@@ -1,0 +1,105 @@
+"""What all Prunes of one run share: connections, budgets, the gate, and the account of what was done."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dichroism_crds.client import Api, NotFound
+from dichroism_crds.config import Config, Endpoint
+from dichroism_crds.kinds import Scan
+from dichroism_crds.reasons import KeptReason
+from dichroism_operator import wording
+from dichroism_operator.movers.base import Mover
+from dichroism_operator.movers.choice import mover_for
+from dichroism_operator.prune.budget import Budget
+from dichroism_operator.prune.gate import Gate
+from dichroism_operator.prune.outcome import count_reasons
+from dichroism_operator.recorder import Recorder
+
+READS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a dry run: what would happen to a file, or why nothing does."""
+
+    prune: str
+    action: str
+    path: str
+    size: int
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one run did. ``troubles`` are the unexpected; ``stopped`` says why the run ended early, if it did."""
+
+    prunes: int = 0
+    trashed: int = 0
+    trashed_bytes: int = 0
+    deleted: int = 0
+    deleted_bytes: int = 0
+    put_back: int = 0
+    unfinished: int = 0
+    kept: list[KeptReason] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    stopped: str | None = None
+    rows: list[Row] = field(default_factory=list)
+
+    def line(self, endpoint: str, *, dry_run: bool) -> str:
+        """The account in one line."""
+        would = "would be " if dry_run else ""
+        parts = [
+            f"{self.prunes} Prunes",
+            f"{wording.files(self.trashed)} ({wording.size(self.trashed_bytes)}) {would}moved into the trash",
+            f"{self.deleted} ({wording.size(self.deleted_bytes)}) {would}deleted",
+            f"{len(self.kept)} kept" + (f" ({count_reasons(self.kept)})" if self.kept else ""),
+        ]
+        if self.put_back:
+            parts.append(f"{self.put_back} {would}put back")
+        if self.unfinished:
+            parts.append(f"{self.unfinished} Prunes left for the next run")
+        if self.stopped:
+            parts.append(f"stopped: {self.stopped}")
+        if self.troubles:
+            parts.append(f"{len(self.troubles)} troubles, see the log")
+        return f"{endpoint}: {', '.join(parts)}"
+
+
+@dataclass(slots=True)
+class Run:
+    """One run over the Prunes of one endpoint."""
+
+    api: Api
+    config: Config
+    endpoint: Endpoint
+    movers: Mapping[str, Mover]
+    recorder: Recorder
+    gate: Gate
+    into_trash: Budget
+    out_of_trash: Budget
+    dry_run: bool = False
+    summary: Summary = field(default_factory=Summary)
+
+    def mover_of(self, endpoint: str) -> Mover:
+        """Whoever looks after an endpoint."""
+        return mover_for(self.config, self.movers, endpoint)
+
+    async def before_batch(self) -> None:
+        """Ask whether to go on; a dry run changes nothing and needs no permission."""
+        if not self.dry_run:
+            await self.gate.before_batch()
+
+    async def scans(self, names: Iterable[str]) -> dict[str, Scan]:
+        """Scans by name, read now; one that is gone is absent."""
+        slots = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def one(name: str) -> Scan | None:
+            async with slots:
+                try:
+                    return await self.api.get(Scan, name)
+                except NotFound:
+                    return None
+
+        found: Sequence[Scan | None] = await asyncio.gather(*map(one, dict.fromkeys(names)))
+        return {scan.name: scan for scan in found if scan}

@@ -1,0 +1,36 @@
+"""The CRDs on a real API server, and a site with files in a fresh namespace of it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_kube_config
+
+from dichroism_crds.client import Api
+from dichroism_crds.schema import crd_documents, crd_yaml
+from tests.cluster import Cluster
+from tests.integration.prune.site import Site
+
+
+@pytest.fixture(scope="session")
+def crds(cluster: Cluster) -> None:
+    """Our CRDs are installed and served."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
+    names = [f"crd/{document['metadata']['name']}" for document in crd_documents()]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+
+
+@pytest.fixture
+async def api(crds: None, cluster: Cluster, namespace: str) -> AsyncIterator[Api]:
+    """An administrator's connection to a namespace of this test alone."""
+    configuration = Configuration()
+    await load_kube_config(config_file=str(cluster.kubeconfig), client_configuration=configuration)
+    async with Api(ApiClient(configuration), namespace) as connected:
+        yield connected
+
+
+@pytest.fixture
+def site(tmp_path: Path, cluster: Cluster, api: Api) -> Site:
+    """One beamline's storage, without files yet."""
+    return Site(tmp_path, cluster, api)
