@@ -51,6 +51,11 @@ async def run_prunes(run: Run) -> None:
         ApiError: the Prunes can't be listed or a Lease can't be taken.
     """
     for beamline, names in (await _due(run)).items():
+        if beamline not in run.config.beamlines:
+            trouble = f"{', '.join(names)}: no beamline {beamline!r} in the configuration, so nothing is done with them"
+            log.error("%s", trouble)
+            run.summary.troubles.append(trouble)
+            continue
         try:
             async with _serialised(run, beamline):
                 for name in names:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dichroism_crds.kinds import Prune, PrunePhase, Scan, ScanStatus
+from dichroism_crds.names import LABEL_BEAMLINE
 from dichroism_crds.reasons import KeptReason
 from tests.integration.prune.site import BUNDLE, Site
 
@@ -308,6 +309,17 @@ async def test_unknown_files_in_the_trash_are_left_alone_and_told(site: Site) ->
     assert (after.status.phase, after.status.deleted) == (PrunePhase.INCOMPLETE, 2)
     assert "unknown" in after.status.message
     assert stranger.read_bytes() == b"mine"
+
+
+async def test_a_prune_of_a_beamline_that_is_no_more_is_told_and_stops_no_other(site: Site) -> None:
+    lost = await site.schedule(site.finished_scans(1, prefix="2026/old"), number=1)
+    await site.api.patch(Prune, lost.name, {"metadata": {"labels": {LABEL_BEAMLINE: "BL111"}}})
+    await site.schedule(site.finished_scans(2), number=2)
+    ended = site.run()
+    assert ended.code == 1
+    assert "BL111" in ended.log
+    assert (await site.read(lost)).status == lost.status
+    assert site.in_place() == {"2026/old_0000.txt"}
 
 
 async def test_a_wrong_call_or_a_wrong_config_does_nothing(site: Site, tmp_path: Path) -> None:
