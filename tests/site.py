@@ -181,7 +181,7 @@ class Site:
 
     def operator(self, name: str = "operator", port: int = 0, prefix: Sequence[str] = ()) -> Program:
         """The operator, not started yet; ``port`` serves health and metrics."""
-        arguments = ("operator", "--port", str(port), "--log-format", "json")
+        arguments = ("operator", "--port", str(port), "--log-format", "json", "--sweep-seconds", "10")
         return self.program(name, "dichroism-operator", *arguments, prefix=prefix)
 
     def watcher(self, name: str = "watcher") -> Program:

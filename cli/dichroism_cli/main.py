@@ -40,6 +40,14 @@ SUBCOMMANDS = {
         "List the endpoints of this host, and prepare them once.",
         "operator",
     ),
+    "inspect": Subcommand(
+        "dichroism_operator.commands.inspect:command",
+        "Show what a scan file says, as the catalogue is told.",
+        "operator",
+    ),
+    "quicklook": Subcommand(
+        "dichroism_operator.commands.quicklook:command", "Draw the quick-look of a scan file as PNG.", "operator"
+    ),
     "config": Subcommand("dichroism_cli.config:command", "Check config.yml, show it, or print its JSON Schema."),
     "crds": Subcommand("dichroism_cli.crds:command", "Print the CustomResourceDefinitions as YAML."),
 }

@@ -103,6 +103,8 @@ class Api:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self.client = client
         self.namespace = namespace
+        self.on_answer: Callable[[str, int], None] = lambda *_: None
+        """Called after each request with its method and HTTP status, 0 without an answer; for metrics."""
 
     @classmethod
     async def connect(cls, namespace: str | None = None) -> Self:
@@ -167,7 +169,9 @@ class Api:
             )
             data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.on_answer(method, 0)
             raise Unavailable(0, "NoAnswer", f"{method} {path}: {type(error).__name__} {error}".strip()) from error
+        self.on_answer(method, answer.status)
         if not 200 <= answer.status < 300:
             raise error_of(answer.status, data, answer.headers.get("Retry-After"))
         try:

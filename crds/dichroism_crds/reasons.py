@@ -15,11 +15,9 @@ class Reason(StrEnum):
     IN_PROGRESS = "InProgress", "The step is under way."
     AWAITING_BUNDLE = "AwaitingBundle", "The tape bundle is still filling."
     AWAITING_FLUSH = "AwaitingFlush", "The next Prune object is still filling."
-    SUSPENDED = "Suspended", "spec.suspend is set: no further step starts."
     # a step that was done
     COPIED = "Copied", "Copied now; size and checksum compared after the copy."
     ALREADY_THERE = "AlreadyThere", "A copy with the same content was there; size and checksum compared."
-    ADOPTED = "Adopted", "An earlier archive copy was found in the catalogue and in its bundle's manifest."
     CATALOGUED = "Catalogued", "The catalogue has the dataset with its file list."
     RECORDED = "Recorded", "The catalogue has every path that the configuration produces."
     SCHEDULED = "Scheduled", "Every configured prune of the file stands in a Prune object."
@@ -53,10 +51,6 @@ class Reason(StrEnum):
     PERMISSION_DENIED = "PermissionDenied", "The endpoint refuses us as a whole."
     CATALOGUE_UNAVAILABLE = "CatalogueUnavailable", "The catalogue does not answer."
     CATALOGUE_LOGIN_FAILED = "CatalogueLoginFailed", "The catalogue refuses our credentials."
-    SUBMISSION_EXPIRED = (
-        "SubmissionExpired",
-        "The mover no longer knows the submission id; the items are planned again.",
-    )
     CRON_JOB_MISSING = "CronJobMissing", "No CronJob prunes the endpoint."
     CRON_JOB_SUSPENDED = "CronJobSuspended", "The CronJob that prunes the endpoint is suspended."
     # summaries
@@ -115,7 +109,6 @@ class KeptReason(StrEnum):
 class EventReason(StrEnum):
     """Reason of a Kubernetes Event; warnings are marked."""
 
-    PHASE_CHANGED = "PhaseChanged", "The Scan reached another phase.", False
     CONTENT_CHANGED = "ContentChanged", "The file has a new content; its steps are done again.", False
     SUSPICIOUS_REWRITE = "SuspiciousRewrite", "The file shrank to less than half; a person must retry.", True
     REFUSED = "Refused", "The Scan is refused; nothing is moved.", True
@@ -127,7 +120,6 @@ class EventReason(StrEnum):
     LANE_PAUSED = "LanePaused", "An outside system's trouble pauses the lane for all.", True
     LANE_RESUMED = "LaneResumed", "The lane goes on.", False
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
-    SCHEMA_TOO_OLD = "SchemaTooOld", "The installed CRDs lack fields: the lanes stay shut.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False
     PRUNED = "Pruned", "The trash of a Prune was emptied.", False

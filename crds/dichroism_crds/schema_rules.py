@@ -76,7 +76,7 @@ SELECTABLE = (".status.phase", ".spec.beamline")
 STATUS_DEFAULTS: dict[type[Resource], dict[str, Any]] = {
     Scan: {
         "phase": ScanPhase.PENDING.value,
-        "message": "",
+        "message": "waits for its copy",
         "conditions": [Condition(type=name).wire() for name in SCAN_CONDITIONS],
     },
     Transfer: {"phase": TransferPhase.PENDING.value},

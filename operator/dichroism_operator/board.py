@@ -32,6 +32,8 @@ class Card:
     since: datetime
     retry_at: datetime | None
     steps: frozenset[Step]
+    copies: frozenset[str] = frozenset()
+    """Endpoints on which the Scan records a verified copy."""
 
 
 class Board:
@@ -71,6 +73,7 @@ class Board:
             since=max(moments, default=created),
             retry_at=scan.status.attempts.retry_at,
             steps=steps,
+            copies=frozenset(copy.endpoint for copy in scan.status.copies),
         )
         self._cards[card.name] = card
         # The back-off of a step that failed holds up no other step.

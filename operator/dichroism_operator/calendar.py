@@ -1,7 +1,7 @@
 """Which Prune objects the Scans of a beamline need: pure functions from Scans and configuration to Prunes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from dichroism_crds.config import Beamline, Config, Endpoint
@@ -25,9 +25,9 @@ SPEC_OVERHEAD_BYTES = 16 * 1024
 """For the endpoints, which carry paths of their own."""
 
 
-def missing_prunes(scan: Scan, beamline: Beamline) -> list[str]:
-    """Endpoints that are pruned by configuration and whose Prune the Scan does not name yet."""
-    named = {entry.endpoint for entry in scan.status.prune}
+def missing_prunes(scan: Scan, beamline: Beamline, existing: Collection[str]) -> list[str]:
+    """Endpoints that are pruned by configuration and for which the Scan names none of the existing Prunes."""
+    named = {entry.endpoint for entry in scan.status.prune if entry.prune in existing}
     return [endpoint for endpoint in beamline.prune if endpoint not in named]
 
 

@@ -215,6 +215,7 @@ def derive(scan: Scan, beamline: Beamline, attempts: int, now: datetime, pauses:
     """
     if scan.status.phase == ScanPhase.REFUSED:
         return
+    scan.status.observed_generation = scan.metadata.generation
     steps = configured_steps(beamline)
     for step in Step:
         if step not in steps:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from dichroism_crds.config import BundleLimits
 from dichroism_crds.kinds import Scan, Transfer, TransferItem, TransferPhase
+from dichroism_crds.names import number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.schema_size import stored_bytes
 from dichroism_crds.timestamps import EPOCH, format_time
@@ -89,7 +90,7 @@ def halves(scans: Sequence[Scan], failed: Iterable[Transfer]) -> list[Scan]:
         return []
     broken = sorted(
         (one for one in failed if one.status.phase == TransferPhase.FAILED and _failed_as_a_whole(one)),
-        key=lambda one: one.name,
+        key=lambda one: number_of(one.name),
         reverse=True,
     )
     for transfer in broken:

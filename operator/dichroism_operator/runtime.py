@@ -13,6 +13,7 @@ from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Scan, Step
 from dichroism_crds.names import OPERATOR_LEASE
+from dichroism_crds.reasons import EventReason
 from dichroism_operator import served
 from dichroism_operator.board import Board
 from dichroism_operator.catalogue.base import Catalogue
@@ -23,10 +24,10 @@ from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.schedule import ScheduleLane
-from dichroism_operator.lanes.sweep import Sweep
+from dichroism_operator.lanes.sweep import EVERY_S, Sweep
 from dichroism_operator.lanes.transfer import TransferLane
 from dichroism_operator.lease import DURATION_S, Lease, identity
-from dichroism_operator.metrics import LEADER
+from dichroism_operator.metrics import API_REQUESTS, LEADER
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers
 from dichroism_operator.recorder import Recorder
@@ -44,8 +45,10 @@ log = logging.getLogger(__name__)
 class Operator:
     """One process of the operator, from start to SIGTERM."""
 
-    def __init__(self, config: Config, api: Api, health: Health, lease_s: int = DURATION_S) -> None:
-        """``lease_s``: seconds after which another process may take over from one that died."""
+    def __init__(
+        self, config: Config, api: Api, health: Health, *, lease_s: int = DURATION_S, sweep_s: float = EVERY_S
+    ) -> None:
+        """``lease_s``: when another process may take over from one that died; ``sweep_s``: time between LIST sweeps."""
         self.config = config
         self.lease_s = lease_s
         self.api = api
@@ -54,7 +57,8 @@ class Operator:
         self.board = Board()
         self.recorder = Recorder(api, COMPONENT)
         pauses: dict[tuple[str, Step], str] = {}
-        self.writer = StatusWriter(api, config, self.board, pauses)
+        self.writer = StatusWriter(api, config, self.board, pauses, self._tell_failed)
+        api.on_answer = lambda method, status: API_REQUESTS.labels(method, str(status)).inc()
         self.context = Context(api, config, self.board, self.writer, self.recorder, pauses)
         movers = build_movers(config)
         self.transfer_lanes = [
@@ -62,9 +66,12 @@ class Operator:
         ]
         carriers = {(lane.beamline.name, lane.step): lane.mover for lane in self.transfer_lanes}
         self.intake = Intake(self.context, carriers, self._in_flight)
-        self.sweep = Sweep(self.context, self.intake)
+        self.sweep = Sweep(self.context, self.intake, sweep_s)
         self.lanes: list[Lane] = [self.intake, *self.transfer_lanes, *self._other_lanes()]
         health.watch_stale_since = lambda: self.sweep.stale_since
+
+    def _tell_failed(self, scan: Scan) -> None:
+        self.recorder.event(scan, EventReason.FAILED, scan.status.message)
 
     def _in_flight(self, name: str) -> bool:
         return any(lane.in_flight(name) for lane in self.transfer_lanes)

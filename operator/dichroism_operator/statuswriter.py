@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from dichroism_crds.client import Api, ApiError, Conflict, Invalid, NotFound
 from dichroism_crds.config import Config
-from dichroism_crds.kinds import Scan, Step
+from dichroism_crds.kinds import Scan, ScanPhase, Step
 from dichroism_crds.timestamps import now
 from dichroism_operator import lifecycle
 from dichroism_operator.board import Board
@@ -46,7 +46,16 @@ class _Entry:
 class StatusWriter:
     """Applies changes to Scans and writes them with the resourceVersion they were read at."""
 
-    def __init__(self, api: Api, config: Config, board: Board, pauses: Mapping[tuple[str, Step], str]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        config: Config,
+        board: Board,
+        pauses: Mapping[tuple[str, Step], str],
+        failed: Callable[[Scan], None],
+    ) -> None:
+        """``failed`` is told of every Scan whose phase became Failed."""
+        self._failed = failed
         self._api = api
         self._config = config
         self._board = board
@@ -160,6 +169,8 @@ class StatusWriter:
                 if changed.status != scan.status:
                     async with self._slots:
                         changed = await self._api.replace_status(changed)
+                    if ScanPhase.FAILED == changed.status.phase != scan.status.phase:
+                        self._failed(changed)
                 self._show(changed)
                 self._settle(batch, results, "written")
             except Conflict:

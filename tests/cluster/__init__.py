@@ -14,7 +14,7 @@ Interface::
     cluster.kubeconfig_for(ns, service_account) -> Path   # RBAC applies to who uses it
     cluster.pod_log(ns, pod) -> str           # what the pod wrote; `kubectl logs` needs a kubelet
     cluster.restart_apiserver(), .stop_apiserver(), .start_apiserver()   # objects, port and tokens stay
-    cluster.restart_runner()
+    cluster.restart_runner(), .restart_controllers()
 
     kubectl_path(), helm_path()               # pinned programs, built on first use
 

@@ -138,6 +138,10 @@ class Cluster:
         self.stop_apiserver(kill=kill)
         self.start_apiserver()
 
+    def restart_controllers(self) -> None:
+        """Kill and start what runs the controllers, so that they are at work again at once."""
+        raise self._cannot("restart its controllers")
+
     def restart_runner(self) -> None:
         """Kill and start what runs the pods; those that ran are reported as failed."""
         raise self._cannot("restart what runs its pods")

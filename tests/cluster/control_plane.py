@@ -55,6 +55,11 @@ class ControlPlane(Cluster):
         """Stop the API server alone, or have it crash; its objects stay in etcd."""
         self._stop(APISERVER, seconds=0 if kill else 10)
 
+    def restart_controllers(self) -> None:
+        """Kill and start the controllers, which take up to a minute to come back from an outage of the API server."""
+        self._stop(CONTROLLERS, seconds=0)
+        self._launch(CONTROLLERS, self._record(), self._controller_flags())
+
     def restart_runner(self) -> None:
         """Kill and start what runs the pods; those that ran are reported as failed."""
         self._stop(RUNNER, seconds=0)

@@ -238,7 +238,7 @@ async def holds(lease: Lease) -> None:
 async def tells(api: Api, about: Scan | Prune, cluster: Cluster) -> None:
     """Post an Event and find it again."""
     recorder = Recorder(api, "test")
-    recorder.event(about, EventReason.PHASE_CHANGED, "told")
+    recorder.event(about, EventReason.RETRYING, "told")
     await recorder.drain()
     told = cluster.kubectl("get", "events", "-n", api.namespace, f"--field-selector=involvedObject.name={about.name}")
     assert "told" in told

@@ -79,7 +79,11 @@ async def _until_signal(work: "asyncio.Task[None]") -> None:
     help="The configuration.",
 )
 @click.option("--beamline", "beamlines", multiple=True, help="Watch this beamline only; repeatable. Default: all.")
-@click.option("--namespace", help="Namespace of the Scans. Default: that of the pod or of the kubeconfig.")
+@click.option(
+    "--namespace",
+    envvar="DICHROISM_NAMESPACE",
+    help="Namespace of the Scans. Default: that of the pod or of the kubeconfig.",
+)
 @click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /healthz and /metrics on this port.")
 @click.option(
     "--log-format",

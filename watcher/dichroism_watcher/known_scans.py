@@ -9,9 +9,11 @@ from typing import Any
 
 from dichroism_crds import timestamps
 from dichroism_crds.client import Api
-from dichroism_crds.kinds import SUCCEEDED, Scan
-from dichroism_crds.names import scan_name
+from dichroism_crds.kinds import SUCCEEDED, Scan, ScanPhase
+from dichroism_crds.names import ANNOTATION_ABANDON, scan_name
 from dichroism_watcher.ledger import FileContent, KnownScan
+
+_ENDED = (ScanPhase.FAILED, ScanPhase.REFUSED)
 
 
 def _content(fields: dict[str, Any]) -> FileContent:
@@ -33,7 +35,9 @@ def read_scan(item: dict[str, Any], endpoint: str) -> tuple[str, KnownScan] | No
         any(one["type"] == SUCCEEDED and one["status"] == "True" for one in status.get("conditions", ()))
         and _content(status["content"]) == content
     )
-    return spec["path"], KnownScan(content, succeeded)
+    # A person gave this content up: like one that succeeded, it is not asked for again.
+    given_up = status.get("phase") in _ENDED and bool(metadata.get("annotations", {}).get(ANNOTATION_ABANDON))
+    return spec["path"], KnownScan(content, succeeded or given_up)
 
 
 async def list_scans(

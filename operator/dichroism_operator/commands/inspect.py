@@ -1,7 +1,9 @@
 """``dichroism inspect``: what a scan file says, as the catalogue would be told."""
 
 import json
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 _COLUMNS = 200
 _SWEEPS = 20
 _HEADER_LINES = 40
+_WIDTH = 110
 
 
 @click.command()
@@ -69,26 +72,33 @@ def _document(scan: "BcsFile", metadata: dict[str, Any], terms: list[dict[str, s
 
 
 def _lines(scan: "BcsFile", metadata: dict[str, Any], terms: list[dict[str, str]]) -> Iterator[str]:
-    yield f"{scan.name}: {scan.form.value}, {scan.header.kind.value}"
-    yield f"began {scan.start or 'unknown'}, ended {scan.end or 'unknown'}"
-    yield from _section("Header", scan.header.lines or [f"{k} = {v}" for k, v in scan.header.document.items()])
-    units = [f"{name} ({unit})" if unit else name for name, unit in scan.units.items()]
-    yield from _section(f"Columns: {len(scan.names)}", [", ".join(units[:_COLUMNS])] if units else [])
+    yield f"{printable(scan.name or '')}: {scan.form.value}, {scan.header.kind.value}"
+    yield f"began {_when(scan.start)}, ended {_when(scan.end)}"
+    header = list(scan.header.lines) or [f"{name} = {value}" for name, value in scan.header.document.items()]
+    yield from _section("Header", header[:_HEADER_LINES])
+    names = [f"{name} ({unit})" if unit and "(" not in name else name for name, unit in scan.units.items()]
+    yield from _section(f"Columns: {len(names)}", textwrap.wrap(", ".join(names[:_COLUMNS]), _WIDTH))
     sweeps = [
-        f"{n:>4}  rows {sweep.rows.start} to {sweep.rows.stop - 1}  began {sweep.began or 'unknown'}"
-        for n, sweep in enumerate(scan.sweeps[:_SWEEPS], 1)
+        f"{number:>4}  rows {sweep.rows.start} to {sweep.rows.stop - 1}  began {_when(sweep.began)}"
+        for number, sweep in enumerate(scan.sweeps[:_SWEEPS], 1)
     ]
     yield from _section(f"Sweeps: {len(scan.sweeps)}, rows: {len(scan)}", sweeps)
-    yield from _section("Metadata", [*_table({k: v for k, v in metadata.items() if k != "columns"})])
-    yield from _section("Techniques", [f"{term['name']}  {term['pid']}" for term in terms])
-    yield from _section("Problems", list(scan.problems) or ["none"])
+    yield from _section("Metadata", _table({key: item for key, item in metadata.items() if key != "columns"}))
+    yield from _section("Techniques", [f"{term['name']}  {term['pid']}" for term in terms] or ["none"])
+    yield from _section("Problems", scan.problems or ["none"])
 
 
-def _section(title: str, lines: Any) -> Iterator[str]:
-    shown = [printable(line) for line in list(lines)[:_HEADER_LINES]]
+def _when(moment: datetime | None) -> str:
+    """The beamline's own time, as people know it; UTC is in the JSON."""
+    from dichroism_operator.bcs import ZONE
+
+    return f"{moment.astimezone(ZONE):%Y-%m-%d %H:%M:%S %Z}" if moment else "at an unknown time"
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
     yield ""
     yield title
-    yield from (f"  {line}" for line in shown)
+    yield from (f"  {printable(line)}" for line in lines)
 
 
 def _table(found: dict[str, Any], indent: str = "") -> Iterator[str]:
@@ -97,12 +107,13 @@ def _table(found: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}"
             yield from _table(item, indent + "  ")
         else:
-            yield f"{indent}{key:<{34 - len(indent)}} {_words(item)}"
+            yield f"{indent}{key:<{36 - len(indent)}} {_words(item)}"
 
 
 def _words(item: Any) -> str:
     if isinstance(item, dict):
-        return f"{_words(item['value'])} {item['unit']}"
+        ends = item["value"] if isinstance(item["value"], list) else [item["value"]]
+        return f"{' to '.join(map(str, ends))} {item['unit']}"
     if isinstance(item, list):
         return ", ".join(map(str, item))
     return str(item)

@@ -13,6 +13,7 @@ from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Config, ConfigError, check_runnable, load
 from dichroism_operator import logs
 from dichroism_operator.health import Health
+from dichroism_operator.lanes.sweep import EVERY_S
 from dichroism_operator.lease import DURATION_S, LeaseLostError
 from dichroism_operator.runtime import Operator
 
@@ -45,9 +46,23 @@ EXIT_CONFIG = 3
     show_default=True,
     help="When an operator died without a word, another takes over after this time.",
 )
+@click.option(
+    "--sweep-seconds",
+    envvar="DICHROISM_SWEEP_SECONDS",
+    type=click.IntRange(1, 600),
+    default=int(EVERY_S),
+    show_default=True,
+    help="Time between two LISTs of all Scans, which repair whatever the watch missed.",
+)
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise.")
 def command(
-    config_file: Path, namespace: str | None, host: str, port: int, lease_seconds: int, log_format: str | None
+    config_file: Path,
+    namespace: str | None,
+    host: str,
+    port: int,
+    lease_seconds: int,
+    sweep_seconds: int,
+    log_format: str | None,
 ) -> None:
     """Run the operator: move, catalogue, archive and schedule every Scan of a namespace.
 
@@ -60,7 +75,7 @@ def command(
         raise SystemExit(_refuse(str(error))) from error
     if problems := check_runnable(config):
         raise SystemExit(_refuse("\n".join(problems)))
-    asyncio.run(_run(config, namespace, host, port, lease_seconds))
+    asyncio.run(_run(config, namespace, host, port, lease_seconds, sweep_seconds))
 
 
 def _refuse(problems: str) -> int:
@@ -76,14 +91,14 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _run(config: Config, namespace: str | None, host: str, port: int, lease_seconds: int) -> None:
+async def _run(config: Config, namespace: str | None, host: str, port: int, lease_s: int, sweep_s: int) -> None:
     health = Health()
     if port:
         await health.serve(host, port)
     code = EXIT_UNEXPECTED
     try:
         async with await Api.connect(namespace) as api:
-            operator = Operator(config, api, health, lease_seconds)
+            operator = Operator(config, api, health, lease_s=lease_s, sweep_s=sweep_s)
             await operator.run(_stop_on_signals())
             code = EXIT_UNEXPECTED if operator.failed else 0
     except LeaseLostError as error:

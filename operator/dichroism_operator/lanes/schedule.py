@@ -58,12 +58,14 @@ class ScheduleLane(StepLane):
 
     async def _schedule(self, names: Sequence[str], trouble: Trouble | None) -> None:
         """Write the Prunes of all endpoints for Scans that do not stand in one yet, then tell each Scan once."""
-        numbers = {endpoint: await self._highest_number(endpoint) for endpoint in self.beamline.prune}
+        known = {endpoint: await self._names(endpoint) for endpoint in self.beamline.prune}
+        existing = set().union(*known.values())
         await self._tell_untold()
         scans = [scan for scan in await read_scans(self.context, names) if self.may_work(scan)]
         made: list[Prune] = []
-        for endpoint, number in numbers.items():
-            missing = [scan for scan in scans if endpoint in calendar.missing_prunes(scan, self.beamline)]
+        for endpoint, names_there in known.items():
+            number = max(map(number_of, names_there), default=0)
+            missing = [scan for scan in scans if endpoint in calendar.missing_prunes(scan, self.beamline, existing)]
             lacking = [scan for scan in missing if calendar.missing_copies(scan, self.beamline, endpoint)]
             for scan in lacking:
                 await self._lacks_copies(scan, endpoint)
@@ -71,7 +73,7 @@ class ScheduleLane(StepLane):
             ready = [scan for scan in missing if scan not in lacking]
             for count, group in enumerate(calendar.by_due_day(ready, self.beamline, endpoint), start=1):
                 made += await self._create(group, endpoint, number + count)
-        await self._tell(made, scans, trouble)
+        await self._tell(made, scans, existing, trouble)
 
     async def _create(self, group: Sequence[Scan], endpoint: str, number: int) -> list[Prune]:
         wanted = calendar.build_prune(group, self.beamline, endpoint, self.context.config, number)
@@ -91,15 +93,20 @@ class ScheduleLane(StepLane):
         prunes = await self._untold()
         if prunes:
             names = sorted({item.scan for prune in prunes for item in prune.spec.items})
-            await self._tell(prunes, await read_scans(self.context, names), await self._cronjob_trouble())
+            existing = set().union(*[await self._names(endpoint) for endpoint in self.beamline.prune])
+            scans = await read_scans(self.context, names)
+            await self._tell(prunes, scans, existing, await self._cronjob_trouble())
 
-    async def _tell(self, prunes: Sequence[Prune], scans: Sequence[Scan], trouble: Trouble | None) -> None:
+    async def _tell(
+        self, prunes: Sequence[Prune], scans: Sequence[Scan], existing: set[str], trouble: Trouble | None
+    ) -> None:
         """Scans first, each in one write, then phase Scheduled of the Prunes."""
         entries: dict[str, list[tuple[PruneItem, ScheduledPrune]]] = defaultdict(list)
         for prune in prunes:
             for item in prune.spec.items:
                 entries[item.scan].append((item, calendar.entry_of(prune)))
-        told = await asyncio.gather(*(self._tell_scan(scan, entries[scan.name], trouble) for scan in scans))
+        existing = existing | {prune.name for prune in prunes}
+        told = await asyncio.gather(*(self._tell_scan(scan, entries[scan.name], existing, trouble) for scan in scans))
         if not trouble:
             STEPS_DONE.labels(self.beamline.name, self.step, "done").inc(sum(told))
         killpoints.reach("prune-told")
@@ -108,7 +115,11 @@ class ScheduleLane(StepLane):
         killpoints.reach("prune-scheduled")
 
     async def _tell_scan(
-        self, scan: Scan, entries: Sequence[tuple[PruneItem, ScheduledPrune]], trouble: Trouble | None
+        self,
+        scan: Scan,
+        entries: Sequence[tuple[PruneItem, ScheduledPrune]],
+        existing: set[str],
+        trouble: Trouble | None,
     ) -> bool:
         """PruneScheduled becomes True when every configured prune is named and its CronJob is there and running."""
 
@@ -119,7 +130,7 @@ class ScheduleLane(StepLane):
                 if calendar.describes(item, fresh):
                     others = [old for old in fresh.status.prune if old.endpoint != entry.endpoint]
                     fresh.status.prune = [*others, entry]
-            if calendar.missing_prunes(fresh, self.beamline):
+            if calendar.missing_prunes(fresh, self.beamline, existing):
                 return True
             if trouble:
                 lifecycle.wait(fresh, self.step, *trouble, now())
@@ -153,9 +164,10 @@ class ScheduleLane(StepLane):
         )
         return [prune async for prune in listed]
 
-    async def _highest_number(self, endpoint: str) -> int:
+    async def _names(self, endpoint: str) -> set[str]:
+        """Every Prune of an endpoint; a Scan that names another was told of one that somebody deleted."""
         listed = self.context.api.list_metadata(Prune, label_selector=f"{LABEL_ENDPOINT}={endpoint}")
-        return max([number_of(one.name) async for one in listed], default=0)
+        return {one.name async for one in listed}
 
     async def _cronjob_trouble(self) -> Trouble | None:
         """Why a scheduled file would stay for ever, if so: a CronJob that is missing or suspended."""

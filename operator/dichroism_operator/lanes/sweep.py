@@ -27,6 +27,7 @@ from dichroism_operator.metrics import SWEEP_SECONDS, UNREADABLE, WAITING, WATCH
 EVERY_S = 60.0
 COLLECT_EVERY_S = 6 * 3600.0
 """Finished Transfers and Prunes are large objects that change no more; Scans are collected with every sweep."""
+ABANDONED_SWEEPS = 3
 SUCCEEDED_TRANSFERS = timedelta(days=3)
 FAILED_TRANSFERS = timedelta(days=30)
 SUCCEEDED_TRANSFERS_KEPT = 100
@@ -38,13 +39,13 @@ log = logging.getLogger(__name__)
 class Sweep(Lane):
     """Every minute all Scans are listed. ``stale_since`` is set while the watch misses changes that LIST shows."""
 
-    idle_s = EVERY_S
-
-    def __init__(self, context: Context, intake: Intake) -> None:
+    def __init__(self, context: Context, intake: Intake, every_s: float = EVERY_S) -> None:
         super().__init__("sweep", context)
+        self._every_s = every_s
         self._intake = intake
         self._delivered: dict[str, str] = {}
         self._missed: dict[str, str] = {}
+        self._abandoned: dict[str, int] = {}
         self._collect_next = 0.0
         self.stale_since: float | None = None
 
@@ -72,7 +73,7 @@ class Sweep(Lane):
                 await self._collect_transfers()
                 await self._collect_prunes()
                 self._collect_next = time.monotonic() + COLLECT_EVERY_S
-        return EVERY_S
+        return self._every_s
 
     async def _list(self) -> dict[str, "_Seen"]:
         unreadable = 0
@@ -120,7 +121,9 @@ class Sweep(Lane):
             for rank, one in enumerate(done)
             if moment - one.changed > (history.scans if rank < history.keep else MINIMUM_HISTORY)
         ]
-        abandoned = [one for one in scans.values() if one.abandoned]
+        # Only the third sweep collects: the watcher must have seen the annotation, or it would create the Scan again.
+        self._abandoned = {one.name: self._abandoned.get(one.name, 0) + 1 for one in scans.values() if one.abandoned}
+        abandoned = [scans[name] for name, sweeps in self._abandoned.items() if sweeps >= ABANDONED_SWEEPS]
         for one in (*old, *abandoned):
             await self._delete(Scan, one.name, one.uid)
 

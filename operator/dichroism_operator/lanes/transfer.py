@@ -33,8 +33,9 @@ from dichroism_crds.timestamps import now, same_time
 from dichroism_operator import killpoints, lifecycle, planning, transferstatus
 from dichroism_operator.board import Card
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
+from dichroism_operator.lanes.recorded import RecordedCopies
 from dichroism_operator.metrics import BYTES_COPIED, STEPS_DONE, TRANSFERS_RUNNING
-from dichroism_operator.movers.base import CopyState, CopyToVerify, Item, ItemResult, Mover, Progress, Task, TaskState
+from dichroism_operator.movers.base import Item, ItemResult, Mover, Progress, Task, TaskState
 from dichroism_operator.movers.choice import TASKS_PER_HOP
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.recorder import About
@@ -84,9 +85,9 @@ class TransferLane(StepLane):
         self.mover = mover
         self.slots = slots
         self.bundle = beamline.archive.bundle if step == Step.ARCHIVED and beamline.archive else None
+        self.recorded = RecordedCopies(self, destination, mover) if self.bundle else None
         self.running: dict[str, Running] = {}
         self._adopted = False
-        self._verified_again: set[asyncio.Task[None]] = set()
 
     def in_flight(self, name: str) -> bool:
         """Whether a Scan stands in a Transfer that this process works on."""
@@ -102,6 +103,8 @@ class TransferLane(StepLane):
             return max(0.05, self.paused_until - time.monotonic())
         try:
             await self._start_and_poll()
+            if self.recorded:
+                await self.recorded.verify(self.candidates())
             await self._plan()
         except MoverUnavailable as outage:
             about = next((one.transfer for one in self.running.values()), None) or await self._a_waiting_scan()
@@ -274,7 +277,7 @@ class TransferLane(StepLane):
     async def _plan(self) -> None:
         """Make the next Transfer when one is due and a slot is free."""
         taken = {item.scan for one in self.running.values() for item in one.transfer.spec.items}
-        cards = self.candidates(taken)
+        cards = [card for card in self.candidates(taken) if not (self.recorded and self.recorded.concerns(card))]
         if not cards or len(self.running) >= self.slots or not self._due(cards):
             return
         number = await self._highest_number() + 1
@@ -284,8 +287,6 @@ class TransferLane(StepLane):
         taken = {item.scan for transfer in unfinished for item in transfer.spec.items}
         chosen = [card.name for card in planning.take(cards, self._limits()) if card.name not in taken]
         scans = [scan for scan in await read_scans(self.context, chosen) if self.may_work(scan)]
-        if self.bundle:
-            scans = await self._without_verified_copy(scans)
         failed = self.context.api.list(
             Transfer,
             field_selector=f"status.phase={TransferPhase.FAILED}",
@@ -309,38 +310,6 @@ class TransferLane(StepLane):
     async def _highest_number(self) -> int:
         names = self.context.api.list_metadata(Transfer, label_selector=f"{LABEL_LANE}={self.label}")
         return max([number_of(one.name) async for one in names], default=0)
-
-    async def _without_verified_copy(self, scans: Sequence[Scan]) -> list[Scan]:
-        """Scans that must be packed: a recorded tape copy that verifies again is kept instead of a second one."""
-        recorded = {scan.name: copy for scan in scans if (copy := scan.copy_on(self.destination.name))}
-        wanted = {
-            name: CopyToVerify(copy.member or copy.path, copy.size, copy.checksum.value, copy.path)
-            for name, copy in recorded.items()
-        }
-        states = await asyncio.to_thread(self.mover.verify, self.destination, list(wanted.values())) if wanted else {}
-        to_pack = []
-        for scan in scans:
-            state = states.get(wanted[scan.name]) if scan.name in wanted else CopyState.MISSING
-            if state == CopyState.VERIFIED:
-                copy = recorded[scan.name].model_copy(update={"verified_at": now()})
-                task = asyncio.create_task(self._keep(scan, copy))
-                self._verified_again.add(task)
-                task.add_done_callback(self._verified_again.discard)
-            elif state != CopyState.UNKNOWN:
-                to_pack.append(scan)
-        return to_pack
-
-    async def _keep(self, scan: Scan, copy: Copy) -> None:
-        """Record that the tape copy was proven again."""
-
-        def change(fresh: Scan) -> bool:
-            if lifecycle.content_changed(fresh):
-                return False
-            lifecycle.add_copy(fresh, copy)
-            lifecycle.succeed(fresh, self.step, Reason.ALREADY_THERE, f"on {copy.endpoint}, verified again", now())
-            return True
-
-        await self.context.writer.submit(scan.name, scan.metadata.uid or "", change)
 
     async def _create(self, number: int, scans: Sequence[Scan]) -> None:
         """Create the Transfer, which claims its Scans; only then is the mover asked."""

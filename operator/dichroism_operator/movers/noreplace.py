@@ -14,7 +14,7 @@ _NOT_HERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 def rename_noreplace(old_folder: int, old: str, new_folder: int, new: str, *, private_old: bool) -> None:
     """Rename a file between two folders given by descriptor; what is at ``new`` stays, whoever put it there when.
 
-    on which of the two names is private, a random name inside ``.dichroism/`` that nobody else uses:
+    On a file system without renameat2, such as NFS, two steps stand in for it. Which ones depends
     on which of the two names is private, that is a random name inside ``.dichroism/`` that nobody else uses:
     :func:`link_and_unlink` when the old one is, :func:`rename_to_private` when the new one is.
 

@@ -165,14 +165,14 @@ def _message(phase: PrunePhase, tally: Tally, keep: timedelta) -> str:
     parts = []
     if tally.in_trash:
         until = f" until {tally.trashed_at + keep:%Y-%m-%d}" if tally.trashed_at else ""
-        parts.append(f"{tally.in_trash} files in the trash{until}")
+        parts.append(f"{wording.files(tally.in_trash)} in the trash{until}")
     if tally.deleted:
         parts.append(f"{wording.files(tally.deleted)} deleted, {wording.size(tally.bytes_freed)} freed")
     if kept := len(tally.kept) + tally.unnamed:
         gone = [KeptReason.ALREADY_GONE] * tally.unnamed
         parts.append(f"{kept} kept ({count_reasons([*tally.kept.values(), *gone])})")
     if tally.strangers:
-        parts.append(f"{tally.strangers} unknown files in the trash are left alone: look at them and move them away")
+        parts.append(f"unknown in the trash, left alone: {wording.files(tally.strangers)}; look and move them away")
     if tally.unfinished and phase == PrunePhase.RUNNING:
         parts.append("the rest follows in the next run")
     return "; ".join(parts)[:1024]

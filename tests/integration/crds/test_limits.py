@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dichroism_crds.client import Api, Invalid, Unavailable
+from dichroism_crds.client import Api, Invalid
 from dichroism_crds.kinds import (
     MAX_FAILED_SHOWN,
     MAX_TRANSFER_ITEMS,
@@ -136,7 +136,7 @@ async def test_spec_and_status_at_their_byte_limits_fit_whatever_the_characters(
 async def test_without_the_byte_limits_a_status_could_never_be_written(api: Api) -> None:
     created = await api.create(filled_transfer("x", MAX_SPEC_BYTES * 14 // 10))
     created.status = filled_status("x", MAX_STATUS_BYTES)
-    with pytest.raises(Unavailable, match="too large"):
+    with pytest.raises(Invalid, match="too large"):
         await api.replace_status(created)
 
 
