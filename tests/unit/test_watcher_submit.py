@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dichroism_crds.client import Conflict, Denied, Invalid, NotFound, Unavailable
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, scan_name
+from dichroism_crds.names import ANNOTATION_ABANDON, LABEL_BEAMLINE, LABEL_ORIGIN, scan_name
 from dichroism_watcher.known_scans import read_scan
 from dichroism_watcher.ledger import FileContent
 from dichroism_watcher.submit import NotNowError, RefusedError, Remedy, build_scan, remedy
@@ -89,3 +89,14 @@ def test_success_counts_only_for_the_content_in_spec(changes: dict[str, Any]) ->
 )
 def test_a_scan_that_goes_or_has_another_name_than_its_file_does_not_count(changes: dict[str, Any]) -> None:
     assert read_scan(listed(**changes), "data402") is None
+
+
+@pytest.mark.parametrize(("phase", "given_up"), [("Failed", True), ("Refused", True), ("Pending", False)])
+def test_what_a_person_abandoned_is_not_asked_for_again(phase: str, given_up: bool) -> None:
+    changes = {
+        "metadata": {"annotations": {ANNOTATION_ABANDON: "measured again"}},
+        "status": {"phase": phase, "conditions": [{"type": "Succeeded", "status": "False"}]},
+    }
+    found = read_scan(listed(**changes), "data402")
+    assert found is not None
+    assert found[1].succeeded is given_up
