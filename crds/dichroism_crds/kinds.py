@@ -89,6 +89,18 @@ class Condition(Model):
     observed_generation: Count | None = None
     last_transition_time: Timestamp | None = None
 
+    def moved(self, status: ConditionStatus, reason: str, message: str, generation: int, now: datetime) -> "Condition":
+        """The condition after another look; its transition time changes only when its status does."""
+        same = self.status == status and self.last_transition_time is not None
+        return Condition(
+            type=self.type,
+            status=status,
+            reason=str(reason),
+            message=message[:MAX_MESSAGE],
+            observed_generation=generation,
+            last_transition_time=self.last_transition_time if same else now,
+        )
+
 
 class Step(StrEnum):
     """The conditions of a Scan that are steps, in the card's order, and the summary ``Succeeded``."""

@@ -18,7 +18,6 @@ from dichroism_crds.kinds import (
     Scan,
     ScanPhase,
     Step,
-    find_condition,
 )
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import same_time
@@ -111,16 +110,7 @@ def proposal_outdated(scan: Scan) -> bool:
 
 def set_condition(scan: Scan, kind: str, status: ConditionStatus, reason: Reason, message: str, now: datetime) -> None:
     """Set one condition; the transition time changes only when the status does."""
-    old = find_condition(scan.status.conditions, kind)
-    changed = old.status != status or old.last_transition_time is None
-    new = Condition(
-        type=kind,
-        status=status,
-        reason=reason.value,
-        message=message[:1024],
-        observed_generation=scan.metadata.generation,
-        last_transition_time=now if changed else old.last_transition_time,
-    )
+    new = scan.condition(kind).moved(status, reason, message, scan.metadata.generation, now)
     others = {condition.type: condition for condition in scan.status.conditions}
     others[kind] = new
     for known in SCAN_CONDITIONS:

@@ -61,6 +61,7 @@ class Recorder:
 
     def _build(self, about: About, reason: EventReason, message: str) -> dict[str, object]:
         moment = format_time(now())
+        seconds = f"{moment[:19]}Z"  # what `kubectl get events --sort-by=.lastTimestamp` looks at has whole seconds
         return {
             "apiVersion": "v1",
             "kind": "Event",
@@ -76,6 +77,9 @@ class Recorder:
             "message": message[:1000],
             "type": "Warning" if reason.warning else "Normal",
             "eventTime": moment,
+            "firstTimestamp": seconds,
+            "lastTimestamp": seconds,
+            "count": 1,
             "action": reason.value,
             "reportingComponent": self._component,
             "reportingInstance": self._component,

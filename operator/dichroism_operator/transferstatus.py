@@ -103,13 +103,5 @@ def _conditions(
     transfer: Transfer, kind: str, status: ConditionStatus, reason: Reason, message: str, now: datetime
 ) -> list[Condition]:
     old = find_condition(transfer.status.conditions, kind)
-    changed = old.status != status or old.last_transition_time is None
-    new = Condition(
-        type=kind,
-        status=status,
-        reason=reason.value,
-        message=message[:1024],
-        observed_generation=transfer.metadata.generation,
-        last_transition_time=now if changed else old.last_transition_time,
-    )
+    new = old.moved(status, reason, message, transfer.metadata.generation, now)
     return [one for one in transfer.status.conditions if one.type not in (kind, PROGRESSING)] + [new]

@@ -5,22 +5,13 @@ from pathlib import Path
 import click
 
 from dichroism_crds.config import Config, ConfigError, Endpoint, load
+from dichroism_operator.commands.options import EXIT_CONFIG, config_option
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.mount import Mount
 
-EXIT_CONFIG = 3
-
 
 @click.group()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    envvar="DICHROISM_CONFIG",
-    default=Path("config.yml"),
-    show_default=True,
-    help="The configuration document.",
-)
+@config_option
 @click.pass_context
 def command(context: click.Context, config_file: Path) -> None:
     """Look at the endpoints as this host sees them, and prepare them once."""

@@ -12,6 +12,13 @@ import click
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Config, ConfigError, check_runnable, load
 from dichroism_operator import logs
+from dichroism_operator.commands.options import (
+    EXIT_CONFIG,
+    EXIT_UNEXPECTED,
+    config_option,
+    log_format_option,
+    namespace_option,
+)
 from dichroism_operator.health import Health
 from dichroism_operator.lanes.sweep import EVERY_S
 from dichroism_operator.lease import DURATION_S, LeaseLostError
@@ -19,23 +26,10 @@ from dichroism_operator.runtime import Operator
 
 log = logging.getLogger(__name__)
 
-EXIT_UNEXPECTED = 1
-EXIT_CONFIG = 3
-
 
 @click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    envvar="DICHROISM_CONFIG",
-    default=Path("config.yml"),
-    show_default=True,
-    help="The configuration document.",
-)
-@click.option(
-    "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
-)
+@config_option
+@namespace_option
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address for health and metrics.")  # noqa: S104
 @click.option("--port", default=8080, show_default=True, help="Port for /livez, /readyz and /metrics; 0: none.")
 @click.option(
@@ -54,7 +48,7 @@ EXIT_CONFIG = 3
     show_default=True,
     help="Time between two LISTs of all Scans, which repair whatever the watch missed.",
 )
-@click.option("--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise.")
+@log_format_option
 def command(
     config_file: Path,
     namespace: str | None,

@@ -15,6 +15,13 @@ from dichroism_crds.config import Config, ConfigError, load
 from dichroism_crds.config.quantities import parse_size
 from dichroism_crds.names import STOP_PRUNE_CONFIGMAP
 from dichroism_operator import logs, served, wording
+from dichroism_operator.commands.options import (
+    EXIT_CONFIG,
+    EXIT_UNEXPECTED,
+    config_option,
+    log_format_option,
+    namespace_option,
+)
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers, mover_for
 from dichroism_operator.prune import stopswitch
@@ -25,14 +32,8 @@ from dichroism_operator.prune.run import Row, Run
 from dichroism_operator.recorder import Recorder
 
 COMPONENT = "dichroism-prune"
-EXIT_UNEXPECTED = 1
-EXIT_CONFIG = 3
 
 log = logging.getLogger(__name__)
-
-_namespace = click.option(
-    "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
-)
 
 
 class _Size(click.ParamType[int]):
@@ -49,20 +50,12 @@ class _Size(click.ParamType[int]):
 
 @click.group(invoke_without_command=True)
 @click.option("--endpoint", help="Endpoint from which due files are pruned.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    envvar="DICHROISM_CONFIG",
-    default=Path("config.yml"),
-    show_default=True,
-    help="The configuration document.",
-)
-@_namespace
+@config_option
+@namespace_option
 @click.option("--dry-run", is_flag=True, help="Print what would happen to each file, with reasons; change nothing.")
 @click.option("--max-files", type=click.IntRange(min=1), help="Files per run, if fewer than prune.max_files.")
 @click.option("--max-bytes", type=_Size(), help="Bytes per run such as 10GB, if fewer than prune.max_bytes.")
-@click.option("--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise.")
+@log_format_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -170,7 +163,7 @@ def _print_table(rows: list[Row]) -> None:
 
 @command.command()
 @click.option("--reason", required=True, help="Why pruning stops; shown by every run that finds the switch on.")
-@_namespace
+@namespace_option
 def stop(reason: str, namespace: str | None) -> None:
     """Stop all pruning of the namespace, at the latest after the batch under way, until `dichroism prune resume`."""
     made = asyncio.run(_switch(namespace, reason))
@@ -179,7 +172,7 @@ def stop(reason: str, namespace: str | None) -> None:
 
 
 @command.command()
-@_namespace
+@namespace_option
 def resume(namespace: str | None) -> None:
     """Let pruning go on after `dichroism prune stop`."""
     gone = asyncio.run(_switch(namespace, None))

@@ -5,11 +5,14 @@ from pathlib import Path
 import click
 
 FILE = click.Path(path_type=Path)
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="PNG to be written. An existing one is replaced.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, help="PNG to be written. An existing PNG is replaced, nothing else."
+)
 @click.option("--beamline", help="BL402 or BL631. Default: told from the columns of the file.")
 @click.option("--sample", default="", help="Name of the sample, for the caption.")
 def command(file: Path, output: Path, beamline: str | None, sample: str) -> None:
@@ -32,8 +35,7 @@ def command(file: Path, output: Path, beamline: str | None, sample: str) -> None
     named = beamline or likely_beamline(scan) or ""
     analysis = quicklook.analyse(scan, named)
     png = quicklook.draw(analysis, quicklook.caption(scan, named, str(file), sample))
-    if output.resolve() == file.resolve():
-        raise click.ClickException(f"{output} is the scan itself; name another file for the picture")
+    _refuse_to_replace_data(output)
     try:
         output.write_bytes(png)
     except OSError as error:
@@ -41,3 +43,14 @@ def command(file: Path, output: Path, beamline: str | None, sample: str) -> None
     for note in analysis.notes:
         click.echo(f"note: {note}", err=True)
     click.echo(str(output))
+
+
+def _refuse_to_replace_data(output: Path) -> None:
+    """A slip of the hand must not write a picture over a scan: only a picture is replaced."""
+    try:
+        with output.open("rb") as existing:
+            start = existing.read(len(_PNG))
+    except OSError:
+        return
+    if start and start != _PNG:
+        raise click.ClickException(f"{output} exists and is no PNG; it was not replaced. Name another file")

@@ -191,12 +191,4 @@ def _condition(
     prune: Prune, kind: str, status: ConditionStatus, reason: str, message: str, moment: datetime
 ) -> Condition:
     old = find_condition(prune.status.conditions, kind)
-    unchanged = old.status == status and old.last_transition_time is not None
-    return Condition(
-        type=kind,
-        status=status,
-        reason=str(reason),
-        message=message,
-        observed_generation=prune.metadata.generation,
-        last_transition_time=old.last_transition_time if unchanged else moment,
-    )
+    return old.moved(status, reason, message, prune.metadata.generation, moment)

@@ -1,0 +1,24 @@
+"""Options that several subcommands share, so that they read the same everywhere."""
+
+from pathlib import Path
+
+import click
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="DICHROISM_CONFIG",
+    default=Path("config.yml"),
+    show_default=True,
+    help="The configuration document.",
+)
+namespace_option = click.option(
+    "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
+)
+log_format_option = click.option(
+    "--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise."
+)
+
+EXIT_UNEXPECTED = 1
+EXIT_CONFIG = 3
