@@ -1,7 +1,8 @@
 """Made-up scan files of beamlines 4.0.2 and 6.3.1, deterministic for a seed, as the control system writes them.
 
 ``generate`` writes a campaign, ``python -m tests.samples`` does the same from a shell, ``write_filler`` makes load. The
-single kinds of file are functions in ``bl402`` and ``bl631``. Standard library only. Nothing here reads files.
+single kinds of file are functions in ``bl402`` and ``bl631``, rarer forms are in ``variants``. Standard library only.
+Nothing here reads files.
 """
 
 from tests.samples.bl402 import hysteresis_402, sigscan_402, trajectory_402, xmcd_set_402, xmld_402

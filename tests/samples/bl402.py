@@ -144,12 +144,15 @@ def hysteresis_402(
         field = float32(reversed(down) if rising else down)
         rate = [spectra.electron_yield(energy, spectra.magnetisation(b, rising), element) for b in field]
         began = start + sweep * SWEEP_SECONDS
+        clock = spectra.clock_counts(rng, points)
         columns: dict[str, Column] = {
             "Time of Day": clock_time(began),
             "Time (s)": _SINCE_START + began - _MORNING,
             "Hx Actual": field,
             **BL402,
-            **_counters(rng, spectra.clock_counts(rng, points), rate, 1.0),
+            **_counters(rng, clock, rate, 1.0),
+            "I0 BL": spectra.monitor(clock, 5.2, 5.2),
+            "I0 ES": spectra.monitor(clock, 2.8, 2.8),
             "Hx": float32(rng.gauss(b, 5e-5) for b in field),
             "Energy": energy,
             "Polarization": 1.0,

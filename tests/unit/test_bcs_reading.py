@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def test_names_that_look_numbered_already_stay_apart() -> None:
     scan = bcs.read(b"Time of Day\tA\tA.1\tA\t\t\tA\n1:00:00\t1\t2\t3\t4\t5\t6\n")
     assert scan.names == ("Time of Day", "A", "A.1", "A.2", "Unnamed: 4", "Unnamed: 5", "A.3")
     assert [scan[name][0] for name in scan.names[1:]] == [1, 2, 3, 4, 5, 6]
+    assert bcs.read(b"Time of Day\tA\tA\tA.1\n").names == ("Time of Day", "A", "A.2", "A.1")
 
 
 def test_units_are_given_where_the_name_tells_them() -> None:
@@ -200,10 +202,16 @@ def test_what_is_no_scan_is_refused_with_a_reason(content: bytes, reason: str) -
 def test_the_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(bcs.BcsError, match=r"gone\.txt: the file cannot be opened"):
         bcs.read(tmp_path / "gone.txt")
-    with pytest.raises(bcs.BcsError, match="cannot be opened"):
+    with pytest.raises(bcs.BcsError, match="no regular file"):
         bcs.read(tmp_path)
     with pytest.raises(bcs.BcsError, match="cannot be opened"):
         bcs.read("a\0b")
+
+
+def test_a_pipe_does_not_keep_the_reader_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(bcs.BcsError, match="no regular file"):
+        bcs.read(tmp_path / "a.txt")
 
 
 def test_a_file_opened_as_text_is_refused(tmp_path: Path) -> None:

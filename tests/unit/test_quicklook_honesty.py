@@ -150,6 +150,12 @@ def test_a_handful_of_rows_is_not_drawn(points: int) -> None:
     assert f"only {points} rows" in result.reason
 
 
+def test_sweeps_of_a_few_points_are_not_drawn() -> None:
+    result = analyse(samples.xmcd_pair_631(points=4), "BL631")
+    assert isinstance(result, Nothing)
+    assert "enough points" in result.reason
+
+
 def test_light_that_is_not_in_the_file_is_assumed_aloud() -> None:
     text = samples.trajectory_402(sweeps=((0.4, 1.0), (-0.4, 1.0)), scn="a.scn", points=300)
     text = variants.without_columns(text, ["EPU Polarization Goal", "EPU Polarization Actual", "Polarization"])
@@ -163,6 +169,7 @@ def test_light_that_is_not_in_the_file_is_assumed_aloud() -> None:
     ("low", "high", "white", "element", "by"),
     [
         (765, 815, None, None, None),  # barium begins 2.4 eV above cobalt
+        (760, 800, 779.3, None, None),  # halfway between cobalt and barium
         (690, 705, None, "F", "energy range"),
         (760, 800, 777.1, "Co", "energy range and white line"),
         (825, 925, 851.6, "Ni", "energy range and white line"),

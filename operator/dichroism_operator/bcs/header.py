@@ -63,7 +63,7 @@ class Header:
     """The header as it stands in the file."""
 
 
-_DATE = re.compile(r"\s*([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
+_DATE = re.compile(r"\s*([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})(?![0-9])")
 _KEY = re.compile(r"([A-Z][A-Za-z() -]{1,40}):(?: (.*)|)", re.DOTALL)
 _FLYING = "Flying Scan"
 _STEPS = "Start, Stop, Increment"

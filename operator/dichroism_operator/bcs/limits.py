@@ -18,7 +18,7 @@ class Limits:
     line_bytes: int = 1 << 17
     """Length of one line. Known lines have up to 3 kB."""
     rows: int = 1_000_000
-    numbers: int = 8_000_000
+    numbers: int = 4_000_000
     """Rows times columns: each takes 8 bytes of memory."""
     seconds: float | None = None
     """Time for the whole reading, looked at after every megabyte."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,6 +47,8 @@ def read(source: Source, limits: Limits | None = None) -> BcsFile:
 
     def opened() -> BinaryIO:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+                raise BcsError("this is no regular file", str(path))
             return path.open("rb")
         except (OSError, ValueError) as error:
             raise BcsError(f"the file cannot be opened: {error}", str(path)) from error

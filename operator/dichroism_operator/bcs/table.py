@@ -1,7 +1,7 @@
 """The table: rows of numbers, as float64 columns. The first column is a time of day, all others are numbers.
 
-Numbers were single precision when they were printed. Rows that do not have the right number of fields are left out and
-counted; a field that is no number is NaN and counted.
+Rows that do not have the right number of fields are left out and
+counted. A field that is no number is NaN; it is counted unless the whole column is text.
 """
 
 import re
@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 TIME_OF_DAY = "Time of Day"
 _CLOCK = re.compile(rb"\s*([0-9]{1,2}):([0-9]{2}):([0-9]{2}(?:\.[0-9]{1,6})?)\s*([AaPp][Mm])?\s*")
+_GREATEST, _SMALLEST = 1e38, 1e-38
+"""Numbers were single precision when they were printed."""
 _SAID = 4
 """Names told in a problem; the rest are a number."""
 
@@ -85,10 +87,12 @@ class Table:
             yield "the last line has no line end, so it may be cut; it was left out"
         if self._wrong_length:
             yield f"{self._wrong_length} rows do not have {len(self.names)} fields; they were left out"
-        if self._not_numbers:
-            names = ", ".join(repr(name[:40]) for name in list(self._not_numbers)[:_SAID])
-            more = "" if len(self._not_numbers) <= _SAID else f" and {len(self._not_numbers) - _SAID} more columns"
-            yield f"{self._not_numbers.total()} fields are no numbers ({names}{more}); they read as NaN"
+        # A column that holds nothing but text, such as names of images, is no damage.
+        damaged = {name: count for name, count in self._not_numbers.items() if count < self.rows}
+        if damaged:
+            names = ", ".join(repr(name[:40]) for name in list(damaged)[:_SAID])
+            more = "" if len(damaged) <= _SAID else f" and {len(damaged) - _SAID} more columns"
+            yield f"{sum(damaged.values())} fields are no numbers ({names}{more}); they read as NaN"
 
     def _add(self, lines: Sequence[bytes], room: int) -> None:
         fields = len(self.names)
@@ -106,7 +110,18 @@ class Table:
         first = int(self._has_clock)
         if fields > first:
             block[:, first:] = self._numbers(numbers, fields - first)
-        self._blocks.append(block)
+        self._blocks.append(self._single_precision(block))
+
+    def _single_precision(self, block: Floats) -> Floats:
+        """The block without what no single precision number can be: too great is damage, too small is zero."""
+        with np.errstate(invalid="ignore"):
+            block[np.abs(block) < _SMALLEST] = 0
+            beyond = np.abs(block) > _GREATEST
+        if beyond.any():
+            for index in np.flatnonzero(beyond.any(axis=0)):
+                self._not_numbers[self.names[index]] += int(beyond[:, index].sum())
+            block[beyond] = np.nan
+        return block
 
     def _fitted(self, line: bytes) -> bytes | None:
         """The line with as many fields as there are columns; empty fields at its end do not count."""

@@ -111,8 +111,10 @@ class CatalogueLane(StepLane):
         return apply
 
     def _recorded(self, scan: Scan, dataset: DatasetRef, proposal: str | None) -> None:
-        """``proposal`` is the one that was catalogued; spec may name another by now."""
+        """``proposal`` is the one that was asked for; spec may name another by now. The tape path brings none along."""
         reason = Reason.CATALOGUED if self.step == Step.CATALOGUED else Reason.RECORDED
+        if self.step == Step.INGESTED and scan.status.dataset:
+            proposal = scan.status.dataset.proposal
         scan.status.dataset = Dataset(pid=dataset.pid, url=dataset.url, proposal=proposal)
         lifecycle.succeed(scan, self.step, reason, f"dataset {dataset.pid}", now())
 

@@ -51,10 +51,9 @@ def analyse(scan: BcsFile, beamline: str = "") -> Analysis:
     if not np.isfinite(given.axis.values[np.isfinite(signal.values)]).any():
         return Nothing(reason=f"{signal.label} and {given.axis.name} have no row in common", notes=tuple(notes))
     lit = light(given.polarization, len(scan))
-    if given.polarization is None and beamline != BENDING_MAGNET and given.field is not None:
-        notes.append("polarisation not in the file: taken as circular, one sense")
     if given.axis.kind is AxisKind.ENERGY:
-        return _spectrum(scan, given, lit, signal, notes)
+        assumed = given.polarization is None and beamline != BENDING_MAGNET
+        return _spectrum(scan, given, lit, signal, notes, assumed=assumed)
     if given.axis.kind is AxisKind.FIELD:
         loop = hysteresis(scan, given, lit, signal)
         return loop if not isinstance(loop, str) else _plain(scan, given, lit, signal, [*notes, loop])
@@ -100,12 +99,16 @@ def _constant(given: Conditions) -> list[str]:
     return [f"energy constant at {np.median(known):.1f} eV"] if len(known) and np.median(known) > 0 else []
 
 
-def _spectrum(scan: BcsFile, given: Conditions, lit: Light, signal: Signal, notes: list[str]) -> Analysis:
+def _spectrum(
+    scan: BcsFile, given: Conditions, lit: Light, signal: Signal, notes: list[str], *, assumed: bool
+) -> Analysis:
     if signal.channel in MONITORS:
         return _plain(scan, given, lit, signal, notes)
     two = sides(given, lit)
     if isinstance(two, OneSided):
         return _plain(scan, given, lit, signal, [*notes, two.reason])
+    if assumed:
+        notes = [*notes, "polarisation not in the file: taken as circular, one sense"]
     energy = given.axis.values
     plus, minus = (runs(scan, energy, signal.values, rows) for rows in (two.plus, two.minus))
     kept, left_out = whole([*plus, *minus])
@@ -170,10 +173,12 @@ def _plain(scan: BcsFile, given: Conditions, lit: Light, signal: Signal, notes: 
     axis = given.axis.values
     found = runs(scan, axis, signal.values, every)
     if not found:
-        return Nothing(reason=f"{given.axis.name} did not move: nothing to plot", notes=tuple(notes))
+        return Nothing(reason=f"no sweep of {given.axis.name} has enough points to plot", notes=tuple(notes))
     edge = None
     if given.axis.kind is AxisKind.ENERGY:
         curves, notes = _by_condition(scan, given, lit, signal, notes)
+        if not curves:
+            return Nothing(reason="no sweep under one condition has enough points to plot", notes=tuple(notes))
         edge = _edge(curves[0]) if signal.channel not in MONITORS else None
     else:
         curves = [Curve("", run.x, run.y) for run in found[:_MOST_CURVES]]

@@ -83,7 +83,7 @@ def field_words(field: Floats | None) -> str:
     return f"{low:+.3g} to {high:+.3g} T".replace("-", _MINUS)
 
 
-def printable(text: str) -> str:
-    """Text from a file as a picture can show it: one line of Latin letters, not too long."""
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """Text from a file as a picture can show it: one line of letters that the font has, not too long."""
     clean = "".join(letter if " " <= letter <= "~" or "\xa1" <= letter <= "\xff" else "?" for letter in text.strip())
-    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 3] + "..."
+    return clean if len(clean) <= longest else clean[: longest - 3] + "..."

@@ -11,6 +11,8 @@ MODES = {"EY": "TEY", "EY SCVM": "TEY", "LY": "LY", "LY SCVM": "LY", "FY": "FY"}
 """Detection mode of a channel: total electron yield, luminescence yield, fluorescence yield."""
 LUMINESCENCE = ("LY", "LY SCVM")
 
+_GREATEST = 1e30
+"""No ratio of counts is as great; it comes from a monitor that read next to nothing."""
 _SIGNALS = ("EY", "LY", "FY", "EY SCVM", "LY SCVM", "PD", "Counter 1")
 MONITORS = ("I0 ES", "I0 BL", "Counter 0", "Clock")
 
@@ -58,4 +60,5 @@ def normalised(scan: BcsFile, channel: str, monitor: str | None) -> Signal:
     by = scan[monitor]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(by != 0, values / by, np.nan)
-    return Signal(channel, monitor, np.where(np.isfinite(ratio), ratio, np.nan), f"{channel} / {monitor}")
+        ratio[~(np.abs(ratio) < _GREATEST)] = np.nan
+    return Signal(channel, monitor, ratio, f"{channel} / {monitor}")

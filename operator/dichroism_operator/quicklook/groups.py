@@ -3,7 +3,7 @@
 A side is only made of rows that can be compared: the same size of the field and the same position of the sample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from dichroism_operator.bcs.table import Floats
 from dichroism_operator.quicklook.conditions import ZERO_FIELD, Conditions, clusters, distinct
 from dichroism_operator.quicklook.light import Light
-from dichroism_operator.quicklook.runs import Rows
+from dichroism_operator.quicklook.runs import Mask, Rows
 
 _SAME_FIELD = 0.05
 """Fields whose sizes differ by less than this part, or by 20 mT, are the same."""
@@ -59,9 +59,9 @@ def field_text(values: Floats) -> str:
     return f"{low:+.3g} T" if high - low < _SAME_FIELD_T else f"{low:+.3g} .. {high:+.3g} T"
 
 
-def positions(given: Conditions) -> list[Floats]:
+def positions(given: Conditions) -> dict[str, Floats]:
     """Motors besides axis, field and light that stood at a few different places: the samples of the scan."""
-    return [np.round(values, 2) for values in given.others.values() if _is_position(values)]
+    return {name: np.round(values, 2) for name, values in given.others.items() if _is_position(values)}
 
 
 def same_conditions(given: Conditions, light: Light) -> list[tuple[str, Rows]]:
@@ -108,7 +108,7 @@ def _circular(given: Conditions, light: Light) -> Sides | OneSided:
     size = np.zeros(len(sign))
     if given.field is not None and not by_helicity_alone:
         size = _same_fields(np.abs(field))
-    chosen, notes = _comparable(sign, [size, *positions(given)])
+    chosen, notes = _comparable(sign, {"field": size, **positions(given)})
     if chosen is None:
         return OneSided("no two opposite fields of the same size at one position: no dichroism computed")
     plus, minus = np.flatnonzero(chosen & (sign > 0)), np.flatnonzero(chosen & (sign < 0))
@@ -170,7 +170,7 @@ def _linear(given: Conditions, light: Light) -> Sides | OneSided:
     keys = positions(given)
     field = _signed(given.field, len(sign))
     if field.any():
-        keys.append(_same_fields(field))
+        keys["field"] = _same_fields(field)
     chosen, notes = _comparable(sign, keys)
     if chosen is None:
         return OneSided("crossed polarisations were not measured at one field and position: no dichroism computed")
@@ -226,21 +226,24 @@ def _direction_text(vector: Floats) -> str:
     return "(" + ", ".join(f"{part:.1f}" for part in unit) + ")"
 
 
-def _comparable(
-    sign: Floats, keys: Sequence[Floats]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]] | None, tuple[str, ...]]:
-    """The rows of the condition that has both sides and most rows, and a note when there are further ones."""
+def _comparable(sign: Floats, keys: Mapping[str, Floats]) -> tuple[Mask | None, tuple[str, ...]]:
+    """The rows of the condition that has both sides and most rows, of equals the first in the file.
+
+    The second value is a note that says which condition it is, when there are more.
+    """
     used = np.flatnonzero(sign)
-    table = np.column_stack([np.zeros(len(sign)), *keys])[used]
-    _, which = np.unique(np.nan_to_num(table, nan=_UNKNOWN), axis=0, return_inverse=True)
+    table = np.nan_to_num(np.column_stack([np.zeros(len(sign)), *keys.values()])[used], nan=_UNKNOWN)
+    conditions, which = np.unique(table, axis=0, return_inverse=True)
     which = which.reshape(-1)
     above = np.bincount(which, weights=sign[used] > 0)
     below = np.bincount(which, weights=sign[used] < 0)
-    both = np.flatnonzero((above > 0) & (below > 0))
-    if not len(both):
+    both = [int(index) for index in np.flatnonzero((above > 0) & (below > 0))]
+    if not both:
         return None, ()
-    best = both[np.argmax((above + below)[both])]
+    best = max(both, key=lambda index: (above[index] + below[index], -int(np.argmax(which == index))))
     chosen = np.zeros(len(sign), dtype=bool)
     chosen[used[which == best]] = True
-    others = len(both) - 1
-    return chosen, (f"one of {others + 1} fields or positions in the file",) if others else ()
+    if len(both) == 1:
+        return chosen, ()
+    words = [f"{name} {value:.4g}" for name, value in zip(keys, conditions[best][1:], strict=True)]
+    return chosen, (f"shown: {', '.join(words)}; the file has {len(both) - 1} more",)

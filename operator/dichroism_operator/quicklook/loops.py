@@ -78,7 +78,7 @@ def _by_condition(given: Conditions, light: Light, rows: int) -> tuple[dict[_Con
     energy = clusters(given.energy, _SAME_ENERGY) if given.energy is not None else np.full(rows, np.nan)
     usable = np.ones(rows, dtype=bool)
     notes = []
-    for place in positions(given):
+    for place in positions(given).values():
         usable &= place == place[0]
         notes = ["first of several sample positions in the file"]
     table = np.column_stack([np.round(np.nan_to_num(energy, nan=-1), 2), light.helicity])

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from dichroism_operator.quicklook.caption import Caption
+from dichroism_operator.quicklook.caption import Caption, printable
 from dichroism_operator.quicklook.edges import EdgeGuess
 from dichroism_operator.quicklook.loops import RISING
 from dichroism_operator.quicklook.results import Analysis, Curve, Dichroism, Loop, Nothing, Plain, Window
@@ -29,11 +29,12 @@ _SMALLER_DPI = (75, 50)
 _RED, _BLUE, _BLACK, _GREY, _WARN = "#c8102e", "#14508c", "#222222", "#666666", "#a04a00"
 _COLOURS = (_BLUE, _RED, "#2a7f3f", "#8a4fa3", "#b8860b", "#444444")
 _BAND = "#dcdcdc"
-_WIDTH = 2.6
+_WIDTH = 3.2
 _MOST_POINTS = 4000
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.115, 0.975, 0.80, 0.135
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.12, 0.975, 0.80, 0.135
 _NOTE_WIDTH, _NOTE_LINES, _NOTE_HEIGHT = 115, 3, 0.028
 _MANY_COUNTS = 10_000
+_LONG_LABEL, _LONG_TITLE, _LONGEST = 21, 36, 120
 
 
 def draw(analysis: Analysis, words: Caption | None = None) -> bytes:
@@ -50,7 +51,9 @@ def draw(analysis: Analysis, words: Caption | None = None) -> bytes:
         case Plain():
             _draw_plain(figure, analysis, top)
         case Nothing():
-            _write(figure, 0.5, 0.48, "\n".join(textwrap.wrap(analysis.reason, 60)), 26, _WARN, ha="center")
+            _write(
+                figure, 0.5, 0.48, "\n".join(map(printable, textwrap.wrap(analysis.reason, 60))), 26, _WARN, ha="center"
+            )
     _foot(figure, analysis)
     for dpi in (_DPI, *_SMALLER_DPI):
         buffer = io.BytesIO()
@@ -69,11 +72,11 @@ def headline(analysis: Analysis) -> str:
             size = analysis.peak if analysis.mode != "linear" else abs(analysis.peak)
             sign = "+" if analysis.mode != "linear" else ""
             found = f"{size:{sign}.{0 if abs(size) >= 0.1 else 1}%}" if analysis.significant else "none above noise"
-            return _pretty(f"{edge} {analysis.name}  {found}").strip()
+            return f"{edge} {_pretty(f'{analysis.name}  {found}')}".strip()
         case Loop():
             return f"{edge} hysteresis".strip()
         case Plain():
-            return f"{edge} {analysis.title}".strip()
+            return f"{edge} {printable(analysis.title, _LONG_TITLE)}".strip()
     return "Nothing to plot"
 
 
@@ -88,7 +91,7 @@ _EDGE_NAMES = {"L3": "L\N{SUBSCRIPT THREE},\N{SUBSCRIPT TWO}", "M5": "M\N{SUBSCR
 
 def _pretty(text: str) -> str:
     """Plain letters as print has them: minus signs (not hyphens inside words), Greek letters."""
-    text = re.sub(r"(?<!\w)-", "\N{MINUS SIGN}", text)
+    text = re.sub(r"(?<!\w)-", "\N{MINUS SIGN}", printable(text, _LONGEST))
     return text.replace("mu(", "\N{GREEK SMALL LETTER MU}(").replace(" x ", " \xd7 ")
 
 
@@ -129,9 +132,9 @@ def _axes(figure: Figure, bottom: float, top: float, sharex: Axes | None = None)
 
 
 def _label(axes: Axes, x: str = "", y: str = "") -> None:
-    axes.set_xlabel(x, fontsize=18, parse_math=False)
-    axes.set_ylabel(_pretty(y), fontsize=18, parse_math=False)
-    axes.yaxis.set_label_coords(-0.085, 0.5)
+    axes.set_xlabel(printable(x), fontsize=18, parse_math=False)
+    axes.set_ylabel(_pretty(y), fontsize=18 if len(y) <= _LONG_LABEL else 14, parse_math=False)
+    axes.yaxis.set_label_coords(-0.096, 0.5)
 
 
 def _line(axes: Axes, curve: Curve, colour: str, *, width: float = _WIDTH, style: str = "-") -> None:
@@ -168,10 +171,10 @@ def _draw_dichroism(figure: Figure, result: Dichroism, top: float) -> None:
     lower = _axes(figure, _BOTTOM, 0.435, sharex=upper)
     for axes in (upper, lower):
         _bands(axes, (result.pre_window, result.post_window))
-    _line(upper, Curve("mean (XAS)", result.energy, result.xas), _GREY, width=1.6, style="--")
+    _line(upper, Curve("mean (XAS)", result.energy, result.xas), _GREY, width=1.8, style="--")
     # The first line is the wider one, so that it still shows where both are the same.
-    _line(upper, Curve(result.minus_label, result.energy, result.minus), _BLUE, width=3.4)
-    _line(upper, Curve(result.plus_label, result.energy, result.plus), _RED, width=2.2)
+    _line(upper, Curve(result.minus_label, result.energy, result.minus), _BLUE, width=4.6)
+    _line(upper, Curve(result.plus_label, result.energy, result.plus), _RED, width=3.2)
     _label(upper, y=f"{result.signal}, norm.")
     upper.tick_params(labelbottom=False)
     upper.margins(y=0.08)
@@ -185,7 +188,6 @@ def _draw_dichroism(figure: Figure, result: Dichroism, top: float) -> None:
     limit = 1.15 * max(float(np.abs(percent).max()), 1000 * result.noise, 1e-3)
     lower.set_ylim(min(-0.5 * limit, 1.15 * percent.min()), max(0.5 * limit, 1.15 * percent.max()))
     _label(lower, "Photon energy (eV)", f"{result.name} (% of white line)")
-    lower.yaxis.label.set_fontsize(16)
     if not result.significant:
         axes_note = "the difference is not above noise"
         lower.text(0.5, 0.9, axes_note, transform=lower.transAxes, fontsize=16, color=_WARN, ha="center", va="top")

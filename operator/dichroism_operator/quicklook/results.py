@@ -129,6 +129,10 @@ class Nothing(Analysis):
 
     reason: str
 
+    def numbers(self) -> dict[str, Any]:
+        """Why there is nothing."""
+        return {**Analysis.numbers(self), "reason": self.reason}
+
 
 def _ev(*energies: float) -> dict[str, Any]:
     rounded = [round(energy, 2) for energy in energies]

@@ -147,8 +147,9 @@ def _field(given: Conditions) -> dict[str, Any]:
     known = given.field[np.isfinite(given.field)]
     if not len(known) or not known.any():
         return {}
+    ends = [_rounded(float(known.min())), _rounded(float(known.max()))]
     found: dict[str, Any] = {
-        "magnetic_field": _quantity([float(known.min()), float(known.max())], "T"),
+        "magnetic_field": _quantity(ends if ends[0] != ends[1] else ends[0], "T"),
         "field_axis": given.field_name,
     }
     if given.axis.kind is not AxisKind.FIELD:

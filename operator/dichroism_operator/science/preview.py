@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from dichroism_operator import bcs, quicklook
@@ -123,12 +124,11 @@ def _of_sidecar(source: str | os.PathLike[str] | bytes, basic: dict[str, Any], p
     """A sidecar is a file of its own in the catalogue; it has no picture."""
     if isinstance(source, bytes):
         content = source
+    elif not Path(source).is_file():  # opening a pipe would wait for ever
+        return Preview(basic, problem="the file cannot be opened: there is no regular file of this name")
     else:
-        try:
-            with open(source, "rb") as stream:
-                content = stream.read(LARGEST + 1)
-        except OSError as error:
-            return Preview(basic, problem=f"the file cannot be opened: {error}")
+        with open(source, "rb") as stream:
+            content = stream.read(LARGEST + 1)
     said = read_sidecar(content)
     parsed = bcs.parse_name(path)
     numbers = {"scan_kind": parsed.kind, "scan_number": parsed.scan} if parsed else {}
