@@ -168,6 +168,7 @@ class Site:
                 "KUBECONFIG": str(self.cluster.kubeconfig_for(self.namespace, account)),
                 "DICHROISM_NAMESPACE": self.namespace,
                 "DICHROISM_CONFIG": str(self.config_file),
+                "DICHROISM_SWEEP_SECONDS": "10",
                 "PYTHONUNBUFFERED": "1",
             }
         )
@@ -181,7 +182,7 @@ class Site:
 
     def operator(self, name: str = "operator", port: int = 0, prefix: Sequence[str] = ()) -> Program:
         """The operator, not started yet; ``port`` serves health and metrics."""
-        arguments = ("operator", "--port", str(port), "--log-format", "json", "--sweep-seconds", "10")
+        arguments = ("operator", "--port", str(port), "--log-format", "json")
         return self.program(name, "dichroism-operator", *arguments, prefix=prefix)
 
     def watcher(self, name: str = "watcher") -> Program:

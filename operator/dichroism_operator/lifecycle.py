@@ -156,7 +156,10 @@ def wait(scan: Scan, step: Step, reason: Reason, message: str, now: datetime) ->
 
 def add_copy(scan: Scan, copy: Copy) -> None:
     """Record a verified copy in place of an older one on the same endpoint."""
-    scan.status.copies = [old for old in scan.status.copies if old.endpoint != copy.endpoint] + [copy]
+    if scan.copy_on(copy.endpoint) is None:
+        scan.status.copies = [*scan.status.copies, copy]
+    else:
+        scan.status.copies = [copy if old.endpoint == copy.endpoint else old for old in scan.status.copies]
 
 
 def refuse(scan: Scan, reason: Reason, message: str, now: datetime) -> None:
