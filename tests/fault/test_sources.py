@@ -48,7 +48,7 @@ def batch(shared_site: Site) -> Iterator[Batch]:
     (root / A_FOLDER).mkdir()
     (root / A_LINK).symlink_to(root / GOOD[0])
     os.mkfifo(root / A_PIPE)
-    # While the destination is away nothing is planned, so that all of them travel together however slow this machine is.
+    # While the destination is away nothing is planned: so they travel together, however slow this machine is.
     marker = site.mount("nersc402") / PRIVATE_DIR
     marker.rename(marker.with_name("away"))
     try:
