@@ -18,6 +18,8 @@ from tests.site import Site, open_site
 KILLS = pytest.StashKey[Counter[str]]()
 KILLS_FILE = Path(__file__).parents[2] / "build" / "chaos-kills.txt"
 HERE = Path(__file__).parent
+FULL = os.environ.get("CHAOS") == "full"
+FULL_COUNTS = pytest.mark.skipif(not FULL, reason="tried with the full counts alone: CHAOS=full, or `make chaos`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,7 +55,7 @@ def kills(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
 @pytest.fixture(scope="session")
 def full() -> bool:
     """Whether the full counts are asked for."""
-    return os.environ.get("CHAOS") == "full"
+    return FULL
 
 
 def quick(site: Site, **overrides: Any) -> dict[str, Any]:

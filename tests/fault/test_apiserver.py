@@ -50,7 +50,7 @@ def test_an_operator_that_lost_its_lease_in_an_outage_ends_and_its_successor_goe
         campaign.add(10)
         site.wait_for(site.transfers, "work has begun")
         stoppable.stop_apiserver(kill=True)
-        time.sleep(30 if full else 10)
+        time.sleep(30 if full else 5)
         late = campaign.write(1)
         stoppable.start_apiserver()
         campaign.tell(late)

@@ -15,7 +15,7 @@ from dichroism_crds.reasons import EventReason, Reason
 from dichroism_operator.movers.bundle import MANIFEST
 from tests.cluster import Cluster, processes
 from tests.fault.campaign import Campaign, files_below, members_of
-from tests.fault.conftest import quick
+from tests.fault.conftest import FULL_COUNTS, quick
 from tests.fault.supervisor import LEASE_SECONDS, Supervisor
 from tests.site import Site, open_site
 
@@ -24,7 +24,7 @@ LEFT = 12 * 1024
 """Bytes left free: less than any file of the campaign."""
 
 
-@pytest.fixture(params=["nersc402", "hpss402"])
+@pytest.fixture(params=["nersc402", pytest.param("hpss402", marks=FULL_COUNTS)])
 def full_endpoint(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[tuple[Site, str]]:
     """A site one of whose destinations is a file system of 2 MB with nearly nothing free."""
     if os.geteuid() != 0 or shutil.which("mount") is None:

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +68,17 @@ def moments(site: Site) -> dict[str, Moment]:
 def retried(shared_site: Site) -> Retried:
     site, root = shared_site, shared_site.mount("data402")
     (root / FOLDER).mkdir(parents=True)
-    # A bundle of its own, so that its damage is no other case's.
-    for batch in ([case for case in REQUESTS if case != "tape is damaged"], ["tape is damaged"]):
-        for case in batch:
-            (root / path_of(case)).write_bytes(filler(20_000, len(case)))
-        site.create_scans([site.scan_body("BL402", path_of(case)) for case in batch])
-        site.wait_for(partial(_all_succeeded, site, batch), "all succeeded")
+    for number, case in enumerate(REQUESTS):
+        (root / path_of(case)).write_bytes(filler(20_000, number))
+    site.create_scans([site.scan_body("BL402", path_of(case)) for case in REQUESTS])
+    site.wait_for(lambda: _all_succeeded(site, [*REQUESTS]), "all succeeded")
     before = moments(site)
     names = {case: moment.scan.name for case, moment in before.items()}
 
     (root / path_of("source is gone")).unlink()
     damage(site.mount("nersc402") / path_of("copy is damaged"), 100)
-    damage(site.mount("hpss402") / copy_on(before["tape is damaged"].scan, "hpss402").path, -12_000)
+    bundle = site.mount("hpss402") / copy_on(before["tape is damaged"].scan, "hpss402").path
+    damage(bundle, bundle.read_bytes().index((root / path_of("tape is damaged")).read_bytes()))
     for case, value in REQUESTS.items():
         site.annotate(names[case], ANNOTATION_RETRY, value)
 

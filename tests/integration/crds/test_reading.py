@@ -57,7 +57,7 @@ async def test_a_status_sent_with_the_creation_counts_for_nothing(api: Api) -> N
     body = scan().to_wire() | {"status": {"phase": "PruneScheduled", "message": "forged"}}
     await post(api, Scan, body)
     stored = await api.get(Scan, "one")
-    assert (stored.status.phase, stored.status.message) == (ScanPhase.PENDING, "")
+    assert (stored.status.phase, stored.status.message) == (ScanPhase.PENDING, "waits for its copy")
 
 
 async def test_a_fresh_transfer_is_pending_and_a_fresh_prune_has_no_phase(api: Api) -> None:
@@ -122,7 +122,7 @@ async def test_scans_read_well(api: Api, cluster: Cluster, namespace: str) -> No
         "PATH": "2026/261122/TrajScan31914-1_0001.txt",
         "SIZE": "300000",
         "PHASE": "Pending",
-        "MESSAGE": "",
+        "MESSAGE": "waits for its copy",
     }
     created.status.phase = ScanPhase.TRANSFERRED
     created.status.message = "on nersc402, waits for its tape bundle"
