@@ -19,8 +19,6 @@ from dichroism_operator.board import Card
 ITEM_OVERHEAD_BYTES = 220
 """JSON of a Transfer's item without its path: Scan name, uid, size, time and punctuation, rounded up."""
 DAY = timedelta(days=1)
-MAX_MEMBER = 64 * 10**9
-"""Bytes of the largest file that goes on tape; the tape system's own tools refuse members of 68 GB."""
 
 
 @dataclass(frozen=True, slots=True)

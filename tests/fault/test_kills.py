@@ -4,27 +4,17 @@ import random
 import signal
 import time
 from collections import Counter
+from typing import get_args
 
 import pytest
 
 from dichroism_crds.names import ANNOTATION_RETRY
+from dichroism_operator import killpoints
 from tests.fault.campaign import Campaign, succeeded
 from tests.fault.supervisor import LEASE_SECONDS
 from tests.site import Program, Site
 
-POINTS = (
-    "transfer-created",
-    "task-started",
-    "task-done",
-    "scans-told",
-    "transfer-closed",
-    "dataset-written",
-    "archive-recorded",
-    "prune-created",
-    "prune-told",
-    "prune-scheduled",
-    "retry-taken",
-)
+POINTS = tuple(point for point in get_args(killpoints.Point) if point not in {"file-renamed", "trash-emptied"})
 """Every kill point of the operator; those of the prune job have tests of their own."""
 OFTEN = frozenset({"dataset-written", "archive-recorded"})
 """Points that are reached once per Scan, so the kill may come at a later one of a wave."""

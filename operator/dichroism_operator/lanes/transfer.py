@@ -281,9 +281,11 @@ class TransferLane(StepLane):
         if not cards or len(self.running) >= self.slots or not self._due(cards):
             return
         number = await self._highest_number() + 1
+        ours = set(self.running)
         unfinished = await self._unfinished()
         for transfer in unfinished:
-            await self._adopt(transfer)
+            if transfer.name not in ours:  # ours may have ended since the LIST: it must not be begun again
+                await self._adopt(transfer)
         taken = {item.scan for transfer in unfinished for item in transfer.spec.items}
         chosen = [card.name for card in planning.take(cards, self._limits()) if card.name not in taken]
         scans = [scan for scan in await read_scans(self.context, chosen) if self.may_work(scan)]
