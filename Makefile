@@ -37,6 +37,10 @@ test: setup ## Run all tests on a test cluster of their own
 chaos: setup ## Run the fault tests with their full counts
 	CHAOS=full $(BIN)/python -m pytest tests/fault $(TESTS)
 
+.PHONY: bench
+bench: setup ## Measure and print figures (BENCH="name ..." for some), kept in build/bench.json
+	$(BIN)/python -m tests.bench $(BENCH)
+
 .PHONY: lint
 lint: setup ## Check style, docstrings and layers
 	$(BIN)/ruff check
@@ -79,9 +83,9 @@ cluster-down: setup ## Stop it
 
 .PHONY: lock
 lock: setup ## Pin the newest fitting versions with their hashes
-	@for part in watcher operator dev; do \
+	@for part in watcher operator dev prefect-server; do \
 	  case $$part in watcher) extras="--extra watcher";; operator) extras="--extra watcher --extra operator";; \
-	    dev) extras="--extra watcher --extra operator --group dev --group build";; esac; \
+	    prefect-server) extras="--group prefect-server";; dev) extras="--extra watcher --extra operator --group dev --group build";; esac; \
 	  $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $$extras -o requirements/$$part.lock; \
 	done

@@ -24,7 +24,13 @@ from dichroism_operator.metrics import REGISTRY
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 PACKAGES = ("crds/dichroism_crds", "watcher/dichroism_watcher", "operator/dichroism_operator", "cli/dichroism_cli")
-LOCKS = {"watcher": ["watcher", "operator", "dev"], "operator": ["operator", "dev"], "dev": ["dev"], "build": ["dev"]}
+LOCKS = {
+    "watcher": ["watcher", "operator", "dev"],
+    "operator": ["operator", "dev"],
+    "dev": ["dev"],
+    "build": ["dev"],
+    "prefect-server": ["prefect-server"],
+}
 """Extra or dependency group, and the lock files in which its packages must stand."""
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
