@@ -35,6 +35,11 @@ SUBCOMMANDS = {
         "Delete files that are due, after verifying their copies.",
         "operator",
     ),
+    "due": Subcommand(
+        "dichroism_operator.commands.due:command",
+        "Show what will be deleted when, and what holds files back.",
+        "operator",
+    ),
     "endpoints": Subcommand(
         "dichroism_operator.commands.endpoints:command",
         "List the endpoints of this host, and prepare them once.",

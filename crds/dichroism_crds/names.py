@@ -16,6 +16,8 @@ LABEL_ENDPOINT = f"{GROUP}/endpoint"
 
 ANNOTATION_RETRY = f"{GROUP}/retry"
 ANNOTATION_ABANDON = f"{GROUP}/abandon"
+ANNOTATION_UNDO = f"{GROUP}/undo"
+"""On a Prune: what lies in its trash is put back, and nothing of it goes while the annotation is there."""
 
 OPERATOR_LEASE = "dichroism-operator"
 STOP_PRUNE_CONFIGMAP = "dichroism-stop-prune"

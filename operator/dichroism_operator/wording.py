@@ -1,4 +1,6 @@
-"""Numbers as people read them in messages: the same words in Transfers, Prunes and logs."""
+"""Numbers and tables as people read them: the same words in Transfers, Prunes, logs and commands."""
+
+from collections.abc import Sequence
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -16,3 +18,11 @@ def size(count: int) -> str:
             return f"{count} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("the last unit takes everything")
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines whose columns are aligned; the last one is as long as it likes."""
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    )

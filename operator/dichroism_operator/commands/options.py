@@ -16,6 +16,14 @@ config_option = click.option(
 namespace_option = click.option(
     "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
 )
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or JSON for programs.",
+)
 log_format_option = click.option(
     "--log-format", type=click.Choice(["json", "text"]), help="Default: text on a terminal, json otherwise."
 )

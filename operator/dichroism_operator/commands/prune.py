@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
-from dichroism_crds.client import Api, ApiError
+from dichroism_crds.client import Api, ApiError, NotFound
 from dichroism_crds.config import Config, ConfigError, load
 from dichroism_crds.config.quantities import parse_size
-from dichroism_crds.names import STOP_PRUNE_CONFIGMAP
+from dichroism_crds.kinds import Prune, PrunePhase
+from dichroism_crds.names import ANNOTATION_UNDO, LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
 from dichroism_operator import logs, served, wording
 from dichroism_operator.commands.options import (
     EXIT_CONFIG,
@@ -134,7 +135,7 @@ async def _carry_out(run: Run) -> int:
     if stopped and not run.dry_run:
         log.warning("nothing is pruned: %s", stopped)
         click.echo(f"{run.endpoint.name}: nothing is pruned: {stopped}")
-        return 0
+        run.undo_only = True
 
     def end() -> None:
         run.gate.signalled = True
@@ -156,9 +157,7 @@ def _print_table(rows: list[Row]) -> None:
     """Every file with what would happen to it, in columns."""
     lines = [("PRUNE", "ACTION", "REASON", "SIZE", "PATH")]
     lines += [(row.prune, row.action, row.reason or "-", wording.size(row.size), row.path) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    for line in lines:
-        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[4]]))
+    click.echo(wording.columns(lines))
 
 
 @command.command()
@@ -177,6 +176,43 @@ def resume(namespace: str | None) -> None:
     """Let pruning go on after `dichroism prune stop`."""
     gone = asyncio.run(_switch(namespace, None))
     click.echo("pruning goes on with the next run" if gone else "pruning was not stopped")
+
+
+@command.command()
+@click.argument("prune")
+@click.option("--reason", required=True, help="Why the files are wanted back; shown on the Prune.")
+@namespace_option
+def undo(prune: str, reason: str, namespace: str | None) -> None:
+    """Take the files of PRUNE back from the trash, each to the path where it was, if nothing else is there now.
+
+    This only asks for it, with an annotation. The next run of the endpoint's CronJob does it, also while pruning is
+    stopped. Afterwards nothing of the Prune goes until the annotation is removed.
+    """
+    found = asyncio.run(_undo(prune, f"{_user()}: {reason}", namespace))
+    if found.status.phase == PrunePhase.PRUNED:
+        raise click.ClickException(f"the trash of {prune} was emptied: its files are only on {_needs(found)} now")
+    endpoint = found.spec.endpoint.name
+    click.echo(f"{wording.files(found.status.trashed)} of {prune} will be put back by the next run on {endpoint}.")
+    click.echo("At once:")
+    click.echo(
+        f"  kubectl create job --from=$(kubectl get cronjob -o name -l {LABEL_ENDPOINT}={endpoint}) {prune}-undo"
+    )
+    click.echo("Let pruning have them again:")
+    click.echo(f"  kubectl annotate prune {prune} {ANNOTATION_UNDO}-")
+
+
+async def _undo(name: str, text: str, namespace: str | None) -> Prune:
+    try:
+        async with await Api.connect(namespace) as api:
+            return await api.patch(Prune, name, {"metadata": {"annotations": {ANNOTATION_UNDO: text[:1000]}}})
+    except NotFound as error:
+        raise click.ClickException(f"there is no Prune {name!r}; see: kubectl get prunes") from error
+    except ApiError as error:
+        raise click.ClickException(f"{name} could not be marked, nothing is put back: {error.message}") from error
+
+
+def _needs(prune: Prune) -> str:
+    return ", ".join(need.name for need in prune.spec.needs)
 
 
 async def _switch(namespace: str | None, reason: str | None) -> bool:

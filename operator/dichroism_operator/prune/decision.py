@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dichroism_crds.config import Config, PruneRule
+from dichroism_crds.config import Config, Hold, PruneRule
 from dichroism_crds.kinds import Content, Copy, Prune, PruneBundle, PruneItem, RecordedEndpoint, Scan
-from dichroism_crds.names import PRIVATE_DIR
+from dichroism_crds.names import ANNOTATION_UNDO, PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.reasons import KeptReason
 from dichroism_crds.timestamps import same_time
@@ -86,9 +86,9 @@ def not_as_scheduled(case: Case, found: FileStat | None) -> KeptReason | None:
 
 def forbidden(case: Case) -> KeptReason | None:
     """People, the calendar or the records forbid it, whatever lies on the endpoints."""
-    if case.prune.spec.suspend or (case.scan and case.scan.spec.suspend):
+    if suspended(case.prune) or (case.scan and case.scan.spec.suspend):
         return KeptReason.SUSPENDED
-    if _held(case):
+    if holds_on(case):
         return KeptReason.HELD
     due = due_at(case)
     if due is None or case.moment < due:
@@ -109,6 +109,36 @@ def unproven(case: Case, states: Mapping[str, CopyState]) -> KeptReason | None:
     if CopyState.DIFFERS in outcomes:
         return KeptReason.COPY_DIFFERS
     return None if outcomes == {CopyState.VERIFIED} else KeptReason.AWAITING_VERIFICATION
+
+
+def undo_asked(prune: Prune) -> bool:
+    """Whether a person wants back what lies in the trash; as long as they say so, nothing of the Prune goes."""
+    return ANNOTATION_UNDO in prune.metadata.annotations
+
+
+def suspended(prune: Prune) -> bool:
+    """Whether a person stopped the whole Prune."""
+    return prune.spec.suspend or undo_asked(prune)
+
+
+def holds_on(case: Case) -> list[Hold]:
+    """The configuration's holds that cover the file at the case's moment."""
+    # The proposal may have become known, or been corrected, after the Prune was written: either one holds the file.
+    proposals = {case.item.proposal, case.scan.spec.proposal if case.scan else None}
+    return [
+        hold
+        for hold in case.config.holds
+        if any(
+            hold.covers(
+                beamline=case.prune.spec.beamline,
+                path=case.item.path,
+                scan=case.item.scan,
+                proposal=proposal,
+                at=case.moment,
+            )
+            for proposal in proposals
+        )
+    ]
 
 
 def due_at(case: Case) -> datetime | None:
@@ -139,22 +169,6 @@ def backoff(attempts: int) -> timedelta:
     """How long an incomplete Prune waits after that many runs in a row: 1 h doubling to 7 days."""
     doublings: int = min(max(attempts, 1) - 1, 10)
     return min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LONGEST)
-
-
-def _held(case: Case) -> bool:
-    # The proposal may have become known, or been corrected, after the Prune was written: either one holds the file.
-    proposals = {case.item.proposal, case.scan.spec.proposal if case.scan else None}
-    return any(
-        hold.covers(
-            beamline=case.prune.spec.beamline,
-            path=case.item.path,
-            scan=case.item.scan,
-            proposal=proposal,
-            at=case.moment,
-        )
-        for hold in case.config.holds
-        for proposal in proposals
-    )
 
 
 def _same(case: Case, then: RecordedEndpoint) -> bool:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from dichroism_crds.client import NotFound, Unavailable
 from dichroism_crds.kinds import Metadata, Prune, PrunePhase
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT
+from dichroism_crds.names import ANNOTATION_UNDO, LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_crds.timestamps import now
 from dichroism_operator.lease import LeaseLostError
+from dichroism_operator.prune.decision import undo_asked
 from dichroism_operator.prune.gate import LeaseTakenError, PruningStoppedError
 from dichroism_operator.prune.record import OvertakenError
 from dichroism_operator.prune.run import Run
@@ -37,6 +38,8 @@ def acts_on(prune: Prune, keep: timedelta, moment: datetime) -> bool:
     status = prune.status
     if status.phase in (None, PrunePhase.PRUNED) or moment < prune.spec.not_before:
         return False
+    if undo_asked(prune):
+        return status.trashed > 0 or status.phase != PrunePhase.HELD
     if status.phase == PrunePhase.TRASHED:
         return status.trashed_at is None or moment >= status.trashed_at + keep
     if status.phase == PrunePhase.INCOMPLETE:
@@ -46,6 +49,8 @@ def acts_on(prune: Prune, keep: timedelta, moment: datetime) -> bool:
 
 async def run_prunes(run: Run) -> None:
     """Do everything that is due on the run's endpoint; the account is in ``run.summary``.
+
+    While pruning is stopped only what people want back from the trash is put back.
 
     Raises:
         ApiError: the Prunes can't be listed or a Lease can't be taken.
@@ -81,7 +86,7 @@ async def _due(run: Run) -> dict[str, list[str]]:
     found: list[Metadata] = [
         one
         async for one in run.api.list_metadata(Prune, label_selector=f"{LABEL_ENDPOINT}={run.endpoint.name}")
-        if day_reached(one.name, moment)
+        if (ANNOTATION_UNDO in one.annotations if run.undo_only else day_reached(one.name, moment))
     ]
     due: dict[str, list[str]] = defaultdict(list)
     for metadata in sorted(found, key=lambda one: one.name):

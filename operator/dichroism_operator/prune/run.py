@@ -79,6 +79,7 @@ class Run:
     into_trash: Budget
     out_of_trash: Budget
     dry_run: bool = False
+    undo_only: bool = False
     summary: Summary = field(default_factory=Summary)
 
     def mover_of(self, endpoint: str) -> Mover:

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import TypeVar
 
 from dichroism_crds.client import ApiError
@@ -19,6 +18,7 @@ from dichroism_operator import killpoints
 from dichroism_operator.movers.base import CopyState, FileStat
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.prune import decision, outcome
+from dichroism_operator.prune.account import Account
 from dichroism_operator.prune.decision import Case, decide
 from dichroism_operator.prune.gate import PruningStoppedError
 from dichroism_operator.prune.ledger import Entry, Ledger
@@ -38,23 +38,16 @@ log = logging.getLogger(__name__)
 
 
 class PruneWork:
-    """One Prune, once. ``kept`` has the reason of each file that stays, by index of its item."""
+    """One Prune, once."""
 
     def __init__(self, run: Run, prune: Prune) -> None:
         self.run = run
         self.record = Record(run.api, prune, dry_run=run.dry_run)
         self.trash = Trash(run.mover_of(run.endpoint.name), run.endpoint, prune)
         self.items = prune.spec.items
-        self.before = prune.status
         self.ledger: Ledger | None = None
-        self.kept: dict[int, KeptReason] = {}
-        self.unnamed = 0
-        self.gone: list[int] = []
-        self.unfinished = False
+        self.account = Account.of(prune)
         self.started = False
-        self.worked = False
-        self.moved: set[int] = set()
-        self.trashed_at = prune.status.trashed_at
 
     @property
     def prune(self) -> Prune:
@@ -71,14 +64,14 @@ class PruneWork:
         """
         try:
             if decision.endpoint_changed(self._case(0)):
-                self._keep_rest(KeptReason.ENDPOINT_CHANGED)
+                self.account.keep_rest(KeptReason.ENDPOINT_CHANGED, self.ledger)
             else:
                 await self._work()
         except PruningStoppedError as stopped:
-            self.unfinished = True
+            self.account.unfinished = True
             if not self.run.dry_run:
                 self.run.recorder.event(self.prune, EventReason.PRUNE_STOPPED, str(stopped))
-            if self.worked:
+            if self.account.worked:
                 await self._read_again()
                 try:
                     await self._conclude()
@@ -89,7 +82,7 @@ class PruneWork:
             log.error("%s: %s", self.prune.name, outage, extra={"prune": self.prune.name})
             self.run.summary.troubles.append(f"{self.prune.name}: {outage}")
             await self._read_again()
-            self._keep_rest(KeptReason.ENDPOINT_UNAVAILABLE)
+            self.account.keep_rest(KeptReason.ENDPOINT_UNAVAILABLE, self.ledger)
         await self._conclude()
 
     async def _work(self) -> None:
@@ -97,6 +90,9 @@ class PruneWork:
         if self.ledger.strangers:
             log.warning("%s: unknown in the trash: %s", self.prune.name, ", ".join(self.ledger.strangers[:10]))
         await self._correct(self.ledger)
+        if decision.undo_asked(self.prune):
+            await self._undo(self.ledger)
+            return
         await self._return_misfits(self.ledger)
         await self._fill()
         if self._emptying_due():
@@ -105,7 +101,7 @@ class PruneWork:
     async def _correct(self, ledger: Ledger) -> None:
         """Set the counts right that a killed run left ahead of its deletions."""
         await self.record.write(lambda prune: outcome.corrected(prune, len(ledger.entries), ledger.bytes))
-        self.before = outcome.corrected(self.prune, len(ledger.entries), ledger.bytes)
+        self.account.before = outcome.corrected(self.prune, len(ledger.entries), ledger.bytes)
 
     async def _return_misfits(self, ledger: Ledger) -> None:
         """Put back what a race brought into the trash: another content than the scheduled one."""
@@ -116,6 +112,16 @@ class PruneWork:
                 await self._put_back(entry, KeptReason.SOURCE_CHANGED)
             self.ledger = await self.trash.read()
 
+    async def _undo(self, ledger: Ledger) -> None:
+        """Put everything back that still lies in the trash, even while pruning is stopped: nothing is lost by it."""
+        todo = self._not_settled()
+        for entry in ledger.entries:
+            await self._put_back(entry, KeptReason.SUSPENDED if entry.intact else KeptReason.SOURCE_CHANGED)
+        for batch in _batches(todo):
+            await self._sight(batch)
+        if ledger.entries:
+            self.ledger = await self.trash.read()
+
     # into the trash
 
     async def _fill(self) -> None:
@@ -124,48 +130,50 @@ class PruneWork:
         bundles = Verification(self.run.config, self.run.mover_of, self.prune, self._all_cases())
         for batch in _batches(todo):
             if self.run.into_trash.files < 1:
-                self.unfinished = True
+                self.account.unfinished = True
                 break
             await self.run.before_batch()
             await self.record.refresh()
             await self._fill_batch(batch, bundles)
-        if self.moved or KeptReason.ORIGINAL_OCCUPIED in self.kept.values():
+        if self.account.moved or KeptReason.ORIGINAL_OCCUPIED in self.account.kept.values():
             self.ledger = await self.trash.read()
-        if self.moved:
-            self.trashed_at = now()
+        if self.account.moved:
+            self.account.trashed_at = now()
 
     def _not_settled(self) -> list[int]:
         """Items to look at: not in the trash, and not settled by an earlier run."""
-        settled = outcome.settled_before(self.before)
-        for index, item in enumerate(self.items):
-            if item.path in settled:
-                self.kept[index] = settled[item.path]
-        if self.before.phase == PrunePhase.TRASHED:
+        self.account.keep_settled()
+        if self.account.before.phase == PrunePhase.TRASHED:
             # Then all others are settled, even those that the status had no room to name.
-            self.unnamed = max(0, self.before.kept_count - len(self.kept))
+            self.account.unnamed = max(0, self.account.before.kept_count - len(self.account.kept))
             return []
-        done = {*(self.ledger.indexes if self.ledger else ()), *self.kept}
+        done = {*(self.ledger.indexes if self.ledger else ()), *self.account.kept}
         return [index for index in range(len(self.items)) if index not in done]
 
-    async def _fill_batch(self, batch: Sequence[int], bundles: Verification) -> None:
+    async def _sight(self, batch: Sequence[int]) -> tuple[dict[int, Case], dict[int, FileStat]]:
+        """Look at the files: what stays whatever its copies are is kept; the others are given back as they lie."""
         found = await self.trash.look([self.items[index].path for index in batch])
         cases = await self._cases(batch)
         there: dict[int, FileStat] = {}
         for index in batch:
             looked = found[self.items[index].path]
             if isinstance(looked, KeptReason):
-                self._keep(index, looked)
+                self.account.keep(index, looked)
             elif reason := decision.not_as_scheduled(cases[index], looked) or decision.forbidden(cases[index]):
-                self._keep(index, reason)
+                self.account.keep(index, reason)
             elif looked:
                 there[index] = looked
+        return cases, there
+
+    async def _fill_batch(self, batch: Sequence[int], bundles: Verification) -> None:
+        cases, there = await self._sight(batch)
         fitting = [list(there)[at] for at in self.run.into_trash.fitting([self.items[one].size for one in there])]
         for index in there.keys() - set(fitting):
             self._leave_for_later(self.items[index])
         cases, states = await self._prove(bundles, {index: cases[index] for index in fitting})
         for index in fitting:
             if reason := self._judge(cases[index], there[index], states[index]):
-                self._keep(index, reason)
+                self.account.keep(index, reason)
             else:
                 await self._into_trash(index, cases[index])
 
@@ -180,13 +188,13 @@ class PruneWork:
             self.run.gate.before_file()
             if not self.started:
                 await self.record.write(lambda prune: outcome.running(prune, now()))
-                self.started = self.worked = True
-            if self.prune.spec.suspend:
-                return self._keep(index, KeptReason.SUSPENDED)
+                self.started = self.account.worked = True
+            if decision.suspended(self.prune):
+                return self.account.keep(index, KeptReason.SUSPENDED)
             result = await self.trash.put_in(index)
             if isinstance(result, KeptReason):
-                return self._keep(index, result)
-            self.moved.add(index)
+                return self.account.keep(index, result)
+            self.account.moved.add(index)
             log.debug("%s is in the trash", case.item.path, extra={"prune": self.prune.name})
         self.run.into_trash.take(size)
         self.run.summary.trashed += 1
@@ -197,9 +205,9 @@ class PruneWork:
 
     def _emptying_due(self) -> bool:
         """Whether the files lay in the trash for as long as the configuration says."""
-        if not self.ledger or not self.ledger.entries or self.trashed_at is None:
+        if not self.ledger or not self.ledger.entries or self.account.trashed_at is None:
             return False
-        return now() >= self.trashed_at + self.run.config.trash.keep
+        return now() >= self.account.trashed_at + self.run.config.trash.keep
 
     async def _empty(self) -> None:
         """Prove the copies once more, put back what lost its reason to go, delete the others."""
@@ -215,7 +223,7 @@ class PruneWork:
                 if reason in decision.PUT_BACK:
                     await self._put_back(entry, reason)
                 elif reason:
-                    self.kept[entry.index] = reason
+                    self.account.kept[entry.index] = reason
                 else:
                     doomed.append(entry)
         if time.monotonic() - started > FRESH_S:
@@ -243,7 +251,7 @@ class PruneWork:
         allowed = []
         for entry in doomed:
             if reason := decision.forbidden(cases[entry.index]):
-                self.kept[entry.index] = reason
+                self.account.kept[entry.index] = reason
             else:
                 allowed.append(entry)
         return allowed
@@ -254,13 +262,13 @@ class PruneWork:
         files, size = len(self.ledger.entries), self.ledger.bytes
         self.run.gate.before_file()
         await self.record.write(lambda prune: outcome.emptying(prune, files, size, now()))
-        self.worked = True
+        self.account.worked = True
         try:
             for batch in _batches(doomed):
                 await self.run.before_batch()
                 await self.record.refresh()
-                if self.prune.spec.suspend:
-                    self.kept.update({entry.index: KeptReason.SUSPENDED for entry in batch})
+                if decision.suspended(self.prune):
+                    self.account.kept.update({entry.index: KeptReason.SUSPENDED for entry in batch})
                     continue
                 await self.trash.delete(batch)
         except OSError as error:
@@ -271,7 +279,7 @@ class PruneWork:
         self._account_deleted([entry for entry in doomed if entry.path not in left])
         for entry in doomed:
             if entry.path in left:
-                self.kept.setdefault(entry.index, KeptReason.UNREADABLE)
+                self.account.kept.setdefault(entry.index, KeptReason.UNREADABLE)
         if not left:
             killpoints.reach("trash-emptied")
 
@@ -287,10 +295,10 @@ class PruneWork:
             self._would("put back", entry.item.path, entry.found.size, reason)
         else:
             self.run.gate.before_file()
-            self.worked = True
+            self.account.worked = True
             reason = await self.trash.put_back(entry) or reason
-        self.run.summary.put_back += reason in decision.PUT_BACK
-        self.kept[entry.index] = reason
+        self.run.summary.put_back += reason not in (KeptReason.ORIGINAL_OCCUPIED, KeptReason.UNREADABLE)
+        self.account.kept[entry.index] = reason
 
     # what both ways need
 
@@ -320,24 +328,9 @@ class PruneWork:
     def _judge(self, case: Case, found: FileStat, states: dict[str, CopyState]) -> KeptReason | None:
         return decide(replace(case, prune=self.prune, moment=now()), found, states)
 
-    def _keep(self, index: int, reason: KeptReason) -> None:
-        named = {item.path for item in self.before.kept}
-        if reason == KeptReason.ALREADY_GONE and self.before.deleted and self.items[index].path not in named:
-            # Most of these are the ones that we deleted; they are told apart by number only.
-            self.gone.append(index)
-        else:
-            self.kept[index] = reason
-
-    def _keep_rest(self, reason: KeptReason) -> None:
-        """Everything that was not decided, and does not lie in the trash, stays for the same reason."""
-        elsewhere = {*self.gone, *self.moved, *(self.ledger.indexes if self.ledger else ())}
-        for index in range(len(self.items)):
-            if index not in elsewhere:
-                self.kept.setdefault(index, reason)
-
     def _leave_for_later(self, item: PruneItem) -> None:
         """The run has done as much as it may."""
-        self.unfinished = True
+        self.account.unfinished = True
         if item.size > self.run.config.prune.max_bytes:
             log.error("%s has %d bytes, more than prune.max_bytes: it stays until that is raised", item.path, item.size)
 
@@ -355,54 +348,35 @@ class PruneWork:
             self.ledger = None
 
     async def _conclude(self) -> None:
-        summary = self.run.summary
+        summary, account = self.run.summary, self.account
         if self.run.dry_run:
-            for index, reason in self.kept.items():
+            for index, reason in account.kept.items():
                 self._would("keep", self.items[index].path, self.items[index].size, reason)
-            summary.kept += list(self.kept.values())
+            summary.kept += list(account.kept.values())
             return
-        summary.unfinished += self.unfinished
-        if (self.unfinished and not self.worked) or (self.ledger is None and outcome.is_emptying(self.prune.status)):
+        summary.unfinished += account.unfinished
+        untouched = account.unfinished and not account.worked
+        if untouched or (self.ledger is None and outcome.is_emptying(self.prune.status)):
             return
-        moment = now()
+        moment, keep = now(), self.run.config.trash.keep
         await self.record.write(
-            lambda prune: outcome.conclude(prune, self._tally(prune, moment), self._keep_for, moment)
+            lambda prune: outcome.conclude(prune, account.tally(prune, self.ledger, moment), keep, moment)
         )
-        summary.kept += list(self.kept.values())
+        summary.kept += list(account.kept.values())
         self._tell()
-
-    @property
-    def _keep_for(self) -> timedelta:
-        return self.run.config.trash.keep
-
-    def _tally(self, prune: Prune, moment: datetime) -> outcome.Tally:
-        ledger = self.ledger
-        counted = outcome.corrected(prune, len(ledger.entries), ledger.bytes) if ledger else prune.status
-        in_trash = len(ledger.entries) if ledger else prune.status.trashed
-        return outcome.Tally(
-            in_trash=in_trash,
-            strangers=len(ledger.strangers) if ledger else 0,
-            trashed_at=moment if self.moved else (self.trashed_at or (moment if in_trash else None)),
-            deleted=counted.deleted,
-            bytes_freed=counted.bytes_freed,
-            kept={self.items[index].path: reason for index, reason in sorted(self.kept.items())},
-            unnamed=self.unnamed + max(0, len(self.gone) - self.before.deleted),
-            unfinished=self.unfinished,
-            worked=self.worked,
-        )
 
     def _tell(self) -> None:
         """Log and post what people should know, once."""
         status = self.prune.status
-        if status.message == self.before.message and status.phase == self.before.phase:
+        if status.message == self.account.before.message and status.phase == self.account.before.phase:
             return
         fields = {"prune": self.prune.name, "beamline": self.prune.spec.beamline, "phase": status.phase}
         log.info("%s: %s: %s", self.prune.name, status.phase, status.message, extra=fields)
         if status.phase == PrunePhase.PRUNED:
             self.run.recorder.event(self.prune, EventReason.PRUNED, status.message)
-        elif self.moved:
+        elif self.account.moved:
             self.run.recorder.event(self.prune, EventReason.TRASHED, status.message)
-        if self.kept:
+        if self.account.kept:
             self.run.recorder.event(self.prune, EventReason.KEPT, status.message)
 
 

@@ -46,7 +46,8 @@ AGE = timedelta(days=10)
 """How long ago the copies were verified; the retention is a day."""
 DEADLINE_S = 120
 REPOSITORY = Path(__file__).parents[3]
-PROGRAM = [sys.executable, "-c", "from dichroism_cli.main import main; main()", "prune"]
+DICHROISM = [sys.executable, "-c", "from dichroism_cli.main import main; main()"]
+PROGRAM = [*DICHROISM, "prune"]
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,17 @@ class Site:
         return subprocess.Popen(
             [*PROGRAM, *arguments, *options],
             env=self.cluster.environment(kubeconfig) | self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start_command(self, name: str, *options: str) -> "subprocess.Popen[str]":
+        """Start another subcommand that reads configuration and cluster."""
+        arguments = ["--config", str(self.config_file), "--namespace", self.api.namespace]
+        return subprocess.Popen(
+            [*DICHROISM, name, *arguments, *options],
+            env=self.cluster.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
