@@ -37,8 +37,8 @@ def missing_copies(scan: Scan, beamline: Beamline, endpoint: str) -> list[str]:
 
 
 def due_at(scan: Scan, beamline: Beamline, endpoint: str) -> datetime:
-    """When the file may go from the endpoint: ``after`` past the verification of the last needed copy."""
-    return not_before(anchor_of(scan, beamline, endpoint), beamline.prune[endpoint].after)
+    """When the file may go from the endpoint: its retention past the verification of the last needed copy."""
+    return not_before(anchor_of(scan, beamline, endpoint), beamline.prune[endpoint].retention(scan.spec.proposal))
 
 
 def anchor_of(scan: Scan, beamline: Beamline, endpoint: str) -> datetime:

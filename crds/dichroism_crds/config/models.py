@@ -203,6 +203,17 @@ class PruneRule(Section):
         description="Endpoints that must hold a verified copy at the moment of deletion. No default. Following needs "
         "must always end at an endpoint that is never pruned.",
     )
+    proposals: dict[str, PositiveDuration] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description="Another retention for the files of single proposals, such as {ALS-12345: 720d}; upper and lower "
+        "case are equal. Default: none. A file whose Scan and Prune name different proposals gets the longer one.",
+    )
+
+    def retention(self, *proposals: str | None) -> timedelta:
+        """How long a file is kept that belongs to one of these proposals, as far as they are known."""
+        special = {name.strip().casefold(): kept for name, kept in self.proposals.items()}
+        return max(special.get((one or "").strip().casefold(), self.after) for one in proposals or (None,))
 
 
 class Beamline(Section):

@@ -1,5 +1,6 @@
-"""Options that several subcommands share, so that they read the same everywhere."""
+"""Options, and what else several subcommands share, so that they read the same everywhere."""
 
+import getpass
 from pathlib import Path
 
 import click
@@ -30,3 +31,11 @@ log_format_option = click.option(
 
 EXIT_UNEXPECTED = 1
 EXIT_CONFIG = 3
+
+
+def user_name() -> str:
+    """Who runs this, for messages to others."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

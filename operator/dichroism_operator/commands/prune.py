@@ -1,7 +1,6 @@
 """``dichroism prune``: what a CronJob runs each night, and the stop switch for people."""
 
 import asyncio
-import getpass
 import logging
 import signal
 import sys
@@ -10,18 +9,19 @@ from pathlib import Path
 
 import click
 
-from dichroism_crds.client import Api, ApiError, NotFound
+from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Config, ConfigError, load
 from dichroism_crds.config.quantities import parse_size
-from dichroism_crds.kinds import Prune, PrunePhase
-from dichroism_crds.names import ANNOTATION_UNDO, LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
+from dichroism_crds.names import STOP_PRUNE_CONFIGMAP
 from dichroism_operator import logs, served, wording
+from dichroism_operator.commands import prune_plan
 from dichroism_operator.commands.options import (
     EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
     log_format_option,
     namespace_option,
+    user_name,
 )
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers, mover_for
@@ -178,54 +178,14 @@ def resume(namespace: str | None) -> None:
     click.echo("pruning goes on with the next run" if gone else "pruning was not stopped")
 
 
-@command.command()
-@click.argument("prune")
-@click.option("--reason", required=True, help="Why the files are wanted back; shown on the Prune.")
-@namespace_option
-def undo(prune: str, reason: str, namespace: str | None) -> None:
-    """Take the files of PRUNE back from the trash, each to the path where it was, if nothing else is there now.
-
-    This only asks for it, with an annotation. The next run of the endpoint's CronJob does it, also while pruning is
-    stopped. Afterwards nothing of the Prune goes until the annotation is removed.
-    """
-    found = asyncio.run(_undo(prune, f"{_user()}: {reason}", namespace))
-    if found.status.phase == PrunePhase.PRUNED:
-        raise click.ClickException(f"the trash of {prune} was emptied: its files are only on {_needs(found)} now")
-    endpoint = found.spec.endpoint.name
-    click.echo(f"{wording.files(found.status.trashed)} of {prune} will be put back by the next run on {endpoint}.")
-    click.echo("At once:")
-    click.echo(
-        f"  kubectl create job --from=$(kubectl get cronjob -o name -l {LABEL_ENDPOINT}={endpoint}) {prune}-undo"
-    )
-    click.echo("Let pruning have them again:")
-    click.echo(f"  kubectl annotate prune {prune} {ANNOTATION_UNDO}-")
-
-
-async def _undo(name: str, text: str, namespace: str | None) -> Prune:
-    try:
-        async with await Api.connect(namespace) as api:
-            return await api.patch(Prune, name, {"metadata": {"annotations": {ANNOTATION_UNDO: text[:1000]}}})
-    except NotFound as error:
-        raise click.ClickException(f"there is no Prune {name!r}; see: kubectl get prunes") from error
-    except ApiError as error:
-        raise click.ClickException(f"{name} could not be marked, nothing is put back: {error.message}") from error
-
-
-def _needs(prune: Prune) -> str:
-    return ", ".join(need.name for need in prune.spec.needs)
-
-
 async def _switch(namespace: str | None, reason: str | None) -> bool:
     """Stop with a reason, resume without one; whether it changed anything."""
     try:
         async with await Api.connect(namespace) as api:
-            return await (stopswitch.resume(api) if reason is None else stopswitch.stop(api, reason, _user()))
+            return await (stopswitch.resume(api) if reason is None else stopswitch.stop(api, reason, user_name()))
     except ApiError as error:
         raise click.ClickException(f"the stop switch could not be changed: {error.message}") from error
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+for _changing in (prune_plan.undo, prune_plan.shorten, prune_plan.rebind):
+    command.add_command(_changing)

@@ -23,6 +23,8 @@ from dichroism_operator.metrics import STEPS_DONE
 CRONJOBS_FRESH_S = 30.0
 LACKING_AGAIN_S = 60.0
 TROUBLE_AGAIN_S = 30.0
+UNTOLD_AGAIN_S = 60.0
+"""Time between two looks for Prunes that a person made in place of others; our own are told as soon as they exist."""
 
 log = logging.getLogger(__name__)
 Trouble = tuple[Reason, str]
@@ -33,17 +35,16 @@ class ScheduleLane(StepLane):
 
     def __init__(self, context: Context, beamline: Beamline) -> None:
         super().__init__(f"{beamline.name.lower()}-prunescheduled", context, beamline, Step.PRUNE_SCHEDULED)
-        self._told = False
+        self._untold_read = 0.0
         self._lacking: dict[str, float] = {}
         self._cronjobs_read = 0.0
         self._cronjobs: dict[str, bool] = {}
 
     async def turn(self) -> float:
         """Tell what an earlier process did not tell; write the next Prunes when they are due."""
-        if not self._told:
-            await self._tell_untold()
-            self._told = True
         moment = time.monotonic()
+        if not self._untold_read or moment - self._untold_read > UNTOLD_AGAIN_S:
+            await self._tell_untold()
         self._lacking = {name: until for name, until in self._lacking.items() if until > moment}
         cards = self.candidates(self._lacking)
         if not cards:
@@ -91,6 +92,7 @@ class ScheduleLane(StepLane):
 
     async def _tell_untold(self) -> None:
         prunes = await self._untold()
+        self._untold_read = time.monotonic()
         if prunes:
             names = sorted({item.scan for prune in prunes for item in prune.spec.items})
             existing = set().union(*[await self._names(endpoint) for endpoint in self.beamline.prune])

@@ -123,8 +123,6 @@ def suspended(prune: Prune) -> bool:
 
 def holds_on(case: Case) -> list[Hold]:
     """The configuration's holds that cover the file at the case's moment."""
-    # The proposal may have become known, or been corrected, after the Prune was written: either one holds the file.
-    proposals = {case.item.proposal, case.scan.spec.proposal if case.scan else None}
     return [
         hold
         for hold in case.config.holds
@@ -136,7 +134,7 @@ def holds_on(case: Case) -> list[Hold]:
                 proposal=proposal,
                 at=case.moment,
             )
-            for proposal in proposals
+            for proposal in _proposals(case)
         )
     ]
 
@@ -146,7 +144,7 @@ def due_at(case: Case) -> datetime | None:
     if case.rule is None:
         return None
     later = [copy.verified_at for need in _unrecorded_needs(case) if (copy := _copy_of_scan(case, need))]
-    return max(case.prune.spec.not_before, max([case.item.anchor, *later]) + case.rule.after)
+    return max(case.prune.spec.not_before, max([case.item.anchor, *later]) + case.rule.retention(*_proposals(case)))
 
 
 def needed_copies(case: Case) -> dict[str, CopyToVerify | None]:
@@ -169,6 +167,11 @@ def backoff(attempts: int) -> timedelta:
     """How long an incomplete Prune waits after that many runs in a row: 1 h doubling to 7 days."""
     doublings: int = min(max(attempts, 1) - 1, 10)
     return min(BACKOFF_FIRST * (1 << doublings), BACKOFF_LONGEST)
+
+
+def _proposals(case: Case) -> set[str | None]:
+    """It may have become known, or been corrected, after the Prune was written: what either one says holds."""
+    return {case.item.proposal, *([case.scan.spec.proposal] if case.scan else [])}
 
 
 def _same(case: Case, then: RecordedEndpoint) -> bool:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -77,10 +77,17 @@ class Site:
         return self.roots["data402"]
 
     def configure(
-        self, *, after: str = "1d", keep: str = "7d", needs: str = "[nersc402, hpss402]", **extra: Any
+        self,
+        *,
+        after: str = "1d",
+        keep: str = "7d",
+        needs: str = "[nersc402, hpss402]",
+        root_paths: Mapping[str, str] | None = None,
+        **extra: Any,
     ) -> None:
         """Write config.yml; ``extra`` are further top-level keys."""
-        lines = [f"{name}: {{root_path: /site/{name}, mount: {root}}}" for name, root in self.roots.items()]
+        at_site = {name: f"/site/{name}" for name in self.roots} | dict(root_paths or {})
+        lines = [f"{name}: {{root_path: {at_site[name]}, mount: {root}}}" for name, root in self.roots.items()]
         lines += [
             "beamlines:",
             "  BL402:",
@@ -169,11 +176,15 @@ class Site:
             text=True,
         )
 
+    def change_plan(self, *arguments: str) -> Ended:
+        """Change what is planned, with a command for people that reads the configuration."""
+        return ended(self.start_command("prune", *arguments))
+
     def start_command(self, name: str, *options: str) -> "subprocess.Popen[str]":
         """Start another subcommand that reads configuration and cluster."""
         arguments = ["--config", str(self.config_file), "--namespace", self.api.namespace]
         return subprocess.Popen(
-            [*DICHROISM, name, *arguments, *options],
+            [*DICHROISM, name, *options, *arguments],
             env=self.cluster.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
