@@ -45,6 +45,12 @@ SUBCOMMANDS = {
         "List the endpoints of this host, and prepare them once.",
         "operator",
     ),
+    "export": Subcommand(
+        "dichroism_operator.commands.calendar_file:export_command", "Write the prune calendar to a file.", "operator"
+    ),
+    "import": Subcommand(
+        "dichroism_operator.commands.calendar_file:import_command", "Create the Prunes of such a file.", "operator"
+    ),
     "inspect": Subcommand(
         "dichroism_operator.commands.inspect:command",
         "Show what a scan file says, as the catalogue is told.",

@@ -182,9 +182,12 @@ class Site:
 
     def start_command(self, name: str, *options: str) -> "subprocess.Popen[str]":
         """Start another subcommand that reads configuration and cluster."""
-        arguments = ["--config", str(self.config_file), "--namespace", self.api.namespace]
+        return self.start_namespaced(name, *options, "--config", str(self.config_file))
+
+    def start_namespaced(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Start another subcommand that reads the cluster."""
         return subprocess.Popen(
-            [*DICHROISM, name, *options, *arguments],
+            [*DICHROISM, name, *arguments, "--namespace", self.api.namespace],
             env=self.cluster.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -222,14 +225,7 @@ class Site:
 
     def switch(self, *arguments: str) -> Ended:
         """Turn the stop switch with the command for people."""
-        process = subprocess.Popen(
-            [*PROGRAM, *arguments, "--namespace", self.api.namespace],
-            env=self.cluster.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        return ended(process)
+        return ended(self.start_namespaced("prune", *arguments))
 
     def in_place(self) -> set[str]:
         """Paths of the files that lie where the beamline wrote them."""
