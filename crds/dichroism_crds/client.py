@@ -28,6 +28,7 @@ REQUEST_TIMEOUT_S = 30.0
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _TOO_LARGE = ("request is too large", "larger than max")
 """etcd's words for an object that it will never take; the API server passes them on as a 500."""
+_TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -260,6 +261,19 @@ class Api:
             accept=_METADATA_ONLY,
         ):
             yield Metadata.model_validate(item["metadata"])
+
+    async def list_columns(self, kind: type[Resource], *, limit: int = 500) -> AsyncIterator[dict[str, Any]]:
+        """The printer columns of every object by their names: what ``kubectl get -o wide`` shows, and no more."""
+        query: dict[str, str | int] = {"limit": limit, "includeObject": "None"}
+        while True:
+            page = await self.request("GET", self.path(kind), query=query, accept=_TABLE)
+            names = [column["name"] for column in page["columnDefinitions"]]
+            for row in page.get("rows") or ():
+                yield dict(zip(names, row["cells"], strict=True))
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
 
     async def create(self, resource: R) -> R:
         """Create an object and return it as the API stored it."""

@@ -137,6 +137,12 @@ COLUMNS: dict[type[Resource], list[Column]] = {
         _column("Bytes", ".spec.bytes", "Bytes of all files.", "integer", wide=True),
         _column("Trashed", ".status.trashed", "Files in the trash.", "integer", wide=True),
         _column("Deleted", ".status.deleted", "Files deleted.", "integer", wide=True),
+        _column(
+            "Reason",
+            '.status.conditions[?(@.type=="Complete")].reason',
+            "Why files stay: the most frequent reason.",
+            wide=True,
+        ),
     ],
 }
 """Printer columns by kind; those marked wide show with ``-o wide`` only."""

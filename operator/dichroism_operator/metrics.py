@@ -24,6 +24,23 @@ WATCH_STALE = Gauge(
     "dichroism_watch_stale_scans", "Scans that LIST shows changed and the watch never told", registry=REGISTRY
 )
 UNREADABLE = Gauge("dichroism_unreadable_objects", "Objects that this version cannot read", ["kind"], registry=REGISTRY)
+PRUNES = Gauge("dichroism_prunes", "Prunes on the calendar", ["endpoint", "phase"], registry=REGISTRY)
+PRUNES_OVERDUE = Gauge(
+    "dichroism_prunes_overdue",
+    "Prunes that no run has touched although their day came more than a day ago",
+    ["endpoint"],
+    registry=REGISTRY,
+)
+PRUNE_KEPT = Gauge(
+    "dichroism_prune_kept_files",
+    "Due files that stay, by the most frequent reason of their Prune",
+    ["endpoint", "reason"],
+    registry=REGISTRY,
+)
+PRUNE_TRASHED = Gauge("dichroism_prune_trashed_files", "Files in the trash", ["endpoint"], registry=REGISTRY)
+PRUNE_FREED = Gauge(
+    "dichroism_prune_freed_bytes", "Bytes freed by the Prunes that are still there", ["endpoint"], registry=REGISTRY
+)
 EVENTS_DROPPED = Counter(
     "dichroism_events_dropped_total", "Kubernetes Events that could not be posted", registry=REGISTRY
 )

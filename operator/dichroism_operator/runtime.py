@@ -21,6 +21,7 @@ from dichroism_operator.catalogue.scicat import SciCatCatalogue
 from dichroism_operator.handlers import Informer
 from dichroism_operator.health import Health
 from dichroism_operator.lanes.base import Context, Lane
+from dichroism_operator.lanes.calendar_gauges import CalendarGauges
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.schedule import ScheduleLane
@@ -87,7 +88,7 @@ class Operator:
         ]
 
     def _other_lanes(self) -> list[Lane]:
-        lanes: list[Lane] = []
+        lanes: list[Lane] = [CalendarGauges(self.context)]
         catalogue = self._catalogue()
         for beamline in self.config.beamlines.values():
             if beamline.ingest and catalogue:

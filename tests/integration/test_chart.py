@@ -14,6 +14,8 @@ from kubernetes.aio.config import load_kube_config
 from dichroism_crds.client import Api, Denied, NotFound
 from dichroism_crds.kinds import Prune, Scan, Transfer
 from dichroism_crds.names import (
+    ANNOTATION_RETRY,
+    ANNOTATION_UNDO,
     GROUP,
     LABEL_BEAMLINE,
     LABEL_ENDPOINT,
@@ -24,6 +26,7 @@ from dichroism_crds.names import (
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.schema import OPENAPI_PATH
 from dichroism_operator.lease import Lease
+from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.job import lease_name
 from dichroism_operator.recorder import Recorder
 from dichroism_watcher.known_scans import list_scans
@@ -223,6 +226,31 @@ async def test_watcher_may_do_what_it_does(cluster: Cluster, installed: str) -> 
         )
         assert [await put_scan(api, one) for one in (first, first, second)] == [How.CREATED, How.UNCHANGED, How.UPDATED]
         assert COPIED in await list_scans(api, "BL402", "data402", lambda name, problem: pytest.fail(problem))
+
+
+async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, installed: str) -> None:
+    cluster.kubectl("create", "serviceaccount", "somebody", "-n", installed)
+    role, account = "--role=dichroism-steward", f"--serviceaccount={installed}:somebody"
+    cluster.kubectl("create", "rolebinding", "somebody", role, account, "-n", installed)
+    async with acting(cluster, installed) as admin:
+        made = await admin.create(scan("steward-scan"))
+    async with acting(cluster, installed, "somebody") as api:
+        await api.patch(Scan, made.name, {"metadata": {"annotations": {ANNOTATION_RETRY: "1"}}})
+        planned = await api.create(prune("steward-prune"))
+        await api.replace_status(planned)
+        await api.patch(Prune, planned.name, {"metadata": {"annotations": {ANNOTATION_UNDO: "1"}}})
+        assert planned.name in [one.name async for one in api.list_metadata(Prune)]
+        await api.delete(Prune, planned.name)
+        await holds(Lease(api, lease_name("BL402"), "one"))
+        assert await stopswitch.stop(api, "inventory", "somebody")
+        assert await stopswitch.why_stopped(api)
+        assert await stopswitch.resume(api)
+        with pytest.raises(Denied):
+            await api.replace_status(made)
+        with pytest.raises(Denied):
+            await Lease(api, OPERATOR_LEASE, "somebody").try_acquire()
+    cronjob, user = f"--from=cronjob/{cronjob_name('data402')}", f"--as=system:serviceaccount:{installed}:somebody"
+    cluster.kubectl("create", "job", "now", cronjob, "-n", installed, user)
 
 
 NOBODY = "metadata.name=nobody"

@@ -243,6 +243,14 @@ def test_operator_and_watcher_can_run_elsewhere_under_their_accounts() -> None:
     assert set(of_kind(rest, "ServiceAccount")) == set(of_kind(rest, "RoleBinding")) == accounts
 
 
+def test_steward_role_is_bound_to_the_people_named_and_to_nobody_by_default() -> None:
+    assert "dichroism-steward" in of_kind(rendered(), "Role")
+    assert "dichroism-steward" not in of_kind(rendered(), "RoleBinding")
+    group = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "beamline-staff"}
+    bound = of_kind(rendered(steward={"subjects": [group]}), "RoleBinding")["dichroism-steward"]
+    assert bound["subjects"] == [group]
+
+
 def test_roles_have_no_wildcard_and_no_secrets() -> None:
     for role in of_kind(rendered(), "Role").values():
         for rule in role["rules"]:
