@@ -7,6 +7,8 @@ nothing of our kinds. No retries in here: every caller has a loop that knows bet
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,6 +21,7 @@ from pydantic import ValidationError
 
 from dichroism_crds.kinds import Metadata, Resource
 from dichroism_crds.names import GROUP, VERSION
+from dichroism_crds.timestamps import now
 
 R = TypeVar("R", bound=Resource)
 
@@ -106,6 +109,8 @@ class Api:
         self.namespace = namespace
         self.on_answer: Callable[[str, int], None] = lambda *_: None
         """Called after each request with its method and HTTP status, 0 without an answer; for metrics."""
+        self.server_ahead = timedelta(0)
+        """By how much the API server's clock is ahead of ours, as its last answer told; exact to about a second."""
 
     @classmethod
     async def connect(cls, namespace: str | None = None) -> Self:
@@ -173,12 +178,21 @@ class Api:
             self.on_answer(method, 0)
             raise Unavailable(0, "NoAnswer", f"{method} {path}: {type(error).__name__} {error}".strip()) from error
         self.on_answer(method, answer.status)
+        self._compare_clocks(answer.headers.get("Date"))
         if not 200 <= answer.status < 300:
             raise error_of(answer.status, data, answer.headers.get("Retry-After"))
         try:
             return json.loads(data) if data else {}
         except ValueError as error:
             raise Unavailable(answer.status, "NotJson", f"{method} {path}: the answer is not JSON") from error
+
+    def _compare_clocks(self, date: str | None) -> None:
+        try:
+            told = parsedate_to_datetime(date or "")
+        except ValueError:
+            return
+        # The header has whole seconds, cut off.
+        self.server_ahead = told + timedelta(seconds=1) - now()
 
     def path(self, kind: type[Resource], name: str | None = None, subresource: str | None = None) -> str:
         """URL path of a kind, an object or its subresource in this namespace."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from dichroism_crds.client import NotFound, Unavailable
 from dichroism_crds.kinds import Metadata, Prune, PrunePhase
 from dichroism_crds.names import ANNOTATION_UNDO, LABEL_BEAMLINE, LABEL_ENDPOINT
-from dichroism_crds.timestamps import now
 from dichroism_operator.lease import LeaseLostError
 from dichroism_operator.prune.decision import undo_asked
 from dichroism_operator.prune.gate import LeaseTakenError, PruningStoppedError
@@ -82,7 +81,7 @@ async def run_prunes(run: Run) -> None:
 
 async def _due(run: Run) -> dict[str, list[str]]:
     """Names of the Prunes whose day has come, by beamline, from metadata alone."""
-    moment = now()
+    moment = run.earliest
     found: list[Metadata] = [
         one
         async for one in run.api.list_metadata(Prune, label_selector=f"{LABEL_ENDPOINT}={run.endpoint.name}")
@@ -103,7 +102,7 @@ async def _one(run: Run, name: str, beamline: str) -> None:
     """One Prune; what is unexpected about it is told and does not stop the others."""
     try:
         prune = await run.api.get(Prune, name)
-        if not acts_on(prune, run.config.trash.keep, now()):
+        if not acts_on(prune, run.config.trash.keep, run.earliest):
             return
         if (prune.spec.beamline, prune.spec.endpoint.name) != (beamline, run.endpoint.name):
             raise ValueError("its labels name another beamline or endpoint than its spec: nothing is done with it")

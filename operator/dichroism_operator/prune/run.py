@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from dichroism_crds.client import Api, NotFound
 from dichroism_crds.config import Config, Endpoint
 from dichroism_crds.kinds import Scan
 from dichroism_crds.reasons import KeptReason
+from dichroism_crds.timestamps import now
 from dichroism_operator import wording
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import mover_for
@@ -81,6 +83,16 @@ class Run:
     dry_run: bool = False
     undo_only: bool = False
     summary: Summary = field(default_factory=Summary)
+
+    @property
+    def earliest(self) -> datetime:
+        """Now, by this machine's clock or the API server's, whichever is behind: what only one takes for due waits."""
+        return now() + min(self.api.server_ahead, timedelta(0))
+
+    @property
+    def latest(self) -> datetime:
+        """Now by the clock that is ahead: from here a time in the trash counts."""
+        return now() + max(self.api.server_ahead, timedelta(0))
 
     def mover_of(self, endpoint: str) -> Mover:
         """Whoever looks after an endpoint."""

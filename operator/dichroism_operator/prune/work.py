@@ -138,7 +138,7 @@ class PruneWork:
         if self.account.moved or KeptReason.ORIGINAL_OCCUPIED in self.account.kept.values():
             self.ledger = await self.trash.read()
         if self.account.moved:
-            self.account.trashed_at = now()
+            self.account.trashed_at = self.run.latest
 
     def _not_settled(self) -> list[int]:
         """Items to look at: not in the trash, and not settled by an earlier run."""
@@ -207,7 +207,7 @@ class PruneWork:
         """Whether the files lay in the trash for as long as the configuration says."""
         if not self.ledger or not self.ledger.entries or self.account.trashed_at is None:
             return False
-        return now() >= self.account.trashed_at + self.run.config.trash.keep
+        return self.run.earliest >= self.account.trashed_at + self.run.config.trash.keep
 
     async def _empty(self) -> None:
         """Prove the copies once more, put back what lost its reason to go, delete the others."""
@@ -303,7 +303,7 @@ class PruneWork:
     # what both ways need
 
     def _case(self, index: int) -> Case:
-        return Case(self.run.config, self.prune, self.items[index], None, now())
+        return Case(self.run.config, self.prune, self.items[index], None, self.run.earliest)
 
     def _all_cases(self) -> list[Case]:
         return [self._case(index) for index in range(len(self.items))]
@@ -326,7 +326,7 @@ class PruneWork:
         return cases, states
 
     def _judge(self, case: Case, found: FileStat, states: dict[str, CopyState]) -> KeptReason | None:
-        return decide(replace(case, prune=self.prune, moment=now()), found, states)
+        return decide(replace(case, prune=self.prune, moment=self.run.earliest), found, states)
 
     def _leave_for_later(self, item: PruneItem) -> None:
         """The run has done as much as it may."""
@@ -358,7 +358,7 @@ class PruneWork:
         untouched = account.unfinished and not account.worked
         if untouched or (self.ledger is None and outcome.is_emptying(self.prune.status)):
             return
-        moment, keep = now(), self.run.config.trash.keep
+        moment, keep = self.run.latest, self.run.config.trash.keep
         await self.record.write(
             lambda prune: outcome.conclude(prune, account.tally(prune, self.ledger, moment), keep, moment)
         )

@@ -2,11 +2,16 @@
 
 import copy
 import json
+from datetime import UTC, datetime, timedelta
 
+import pytest
 import yaml
 
-from dichroism_crds.kinds import Prune, PrunePhase
+from dichroism_crds.config import load
+from dichroism_crds.kinds import Prune, PrunePhase, PruneStatus
 from dichroism_crds.schema import crd_documents
+from dichroism_crds.timestamps import now
+from dichroism_operator import calendar
 from dichroism_operator.lease import DURATION_S
 from tests.cluster import Cluster
 from tests.integration.prune.site import Site, ended
@@ -112,3 +117,20 @@ async def test_crds_that_would_drop_what_is_written_stop_everything(site: Site, 
         current = json.dumps(documents["Prune"])
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=current)
     assert (await site.api.get(Prune, prune.name)).status.phase == PrunePhase.SCHEDULED
+
+
+async def test_a_clock_that_runs_ahead_makes_nothing_due(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(site.config_file)
+    beamline = config.beamlines["BL402"]
+    scans = site.finished_scans(2)
+    for one in scans:
+        for held in one.status.copies:
+            held.verified_at = now()
+    built = calendar.build_prune(scans, beamline, "data402", config, 1)
+    made = await site.api.create(built)
+    await site.api.replace_status(made.model_copy(update={"status": PruneStatus(phase=PrunePhase.SCHEDULED)}))
+    for module in ("dichroism_crds.client", "dichroism_operator.prune.run", "dichroism_operator.prune.work"):
+        monkeypatch.setattr(f"{module}.now", lambda: datetime.now(UTC) + timedelta(days=1000))
+    assert (await site.run_here()).trashed == 0
+    monkeypatch.undo()
+    assert len(site.in_place()) == 2
