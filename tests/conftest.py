@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dichroism_crds.schema import crd_documents, crd_yaml
 from tests.cluster import Cluster, ClusterError, chosen_provider, helm_path, kubectl_path, running
 from tests.cluster.existing import NAME as EXISTING
 from tests.cluster.existing import VARIABLES
@@ -58,6 +59,14 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder: Path = tmp_path_factory.mktemp("cluster")
     with running(folder) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def crds(cluster: Cluster) -> None:
+    """Our CRDs are installed and served."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
+    names = [f"crd/{document['metadata']['name']}" for document in crd_documents()]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The CRDs on a real API server, and a site with files in a fresh namespace of it."""
+"""A site with files in a fresh namespace of a real API server."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,17 +8,8 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_kube_config
 
 from dichroism_crds.client import Api
-from dichroism_crds.schema import crd_documents, crd_yaml
 from tests.cluster import Cluster
 from tests.integration.prune.site import Site
-
-
-@pytest.fixture(scope="session")
-def crds(cluster: Cluster) -> None:
-    """Our CRDs are installed and served."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
-    names = [f"crd/{document['metadata']['name']}" for document in crd_documents()]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
 
 @pytest.fixture

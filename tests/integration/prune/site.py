@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dichroism_crds.client import Api, NotFound
 from dichroism_crds.config import Config, load
@@ -38,7 +38,6 @@ from dichroism_operator.prune.gate import Gate
 from dichroism_operator.prune.job import lease_name, run_prunes
 from dichroism_operator.prune.run import Run, Summary
 from dichroism_operator.recorder import Recorder
-from tests.cluster import Cluster
 
 ENDPOINTS = ("data402", "nersc402", "hpss402")
 BUNDLE = "2026/bl402-one.tar"
@@ -59,10 +58,17 @@ class Ended:
     log: str
 
 
+class Reachable(Protocol):
+    """Whoever knows how a program reaches the API server: a test cluster, or a process that was told."""
+
+    def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
+        """Environment variables of the program."""
+
+
 class Site:
     """Three folders, a configuration, and Prunes in a namespace."""
 
-    def __init__(self, folder: Path, cluster: Cluster, api: Api) -> None:
+    def __init__(self, folder: Path, cluster: Reachable, api: Api) -> None:
         self.cluster, self.api = cluster, api
         self.roots = {name: folder / name for name in ENDPOINTS}
         for root in self.roots.values():
@@ -83,9 +89,15 @@ class Site:
         keep: str = "7d",
         needs: str = "[nersc402, hpss402]",
         root_paths: Mapping[str, str] | None = None,
+        also_disk: bool = False,
+        longer: Mapping[str, str] | None = None,
         **extra: Any,
     ) -> None:
-        """Write config.yml; ``extra`` are further top-level keys."""
+        """Write config.yml.
+
+        ``also_disk`` prunes the disk copies too, ``longer`` are retentions of single proposals, ``extra`` are further
+        top-level keys.
+        """
         at_site = {name: f"/site/{name}" for name in self.roots} | dict(root_paths or {})
         lines = [f"{name}: {{root_path: {at_site[name]}, mount: {root}}}" for name, root in self.roots.items()]
         lines += [
@@ -94,7 +106,9 @@ class Site:
             "    watch: {root: data402, since: 2026-01-01}",
             "    transfer: {from: data402, to: nersc402}",
             "    archive: {from: nersc402, to: hpss402}",
-            f"    prune: {{data402: {{after: {after}, needs: {needs}}}}}",
+            "    prune:",
+            f"      data402: {{after: {after}, needs: {needs}, proposals: {json.dumps(dict(longer or {}))}}}",
+            *(["      nersc402: {after: 2d, needs: [hpss402]}"] if also_disk else []),
             f"trash: {{keep: {keep}}}",
             *(f"{key}: {json.dumps(value)}" for key, value in extra.items()),
         ]

@@ -9,6 +9,7 @@ import pytest
 from dichroism_crds.kinds import Prune, PrunePhase, Scan, ScanStatus
 from dichroism_crds.names import LABEL_BEAMLINE
 from dichroism_crds.reasons import KeptReason
+from tests.cluster import Cluster
 from tests.integration.prune.site import BUNDLE, Site
 
 FIRST = "2026/scan_0000.txt"
@@ -18,7 +19,7 @@ def reasons(prune: Prune) -> dict[str, str]:
     return {item.path: item.reason for item in prune.status.kept}
 
 
-async def test_due_files_go_into_the_trash_and_out_of_it_a_week_later(site: Site) -> None:
+async def test_due_files_go_into_the_trash_and_out_of_it_a_week_later(site: Site, cluster: Cluster) -> None:
     prune = await site.due(3)
     copies = site.copies()
     assert site.run().code == 0
@@ -45,7 +46,7 @@ async def test_due_files_go_into_the_trash_and_out_of_it_a_week_later(site: Site
     assert site.in_trash() == {}
     assert site.copies() == copies
     assert "3 " in ended.out
-    told = site.cluster.kubectl("get", "events", "-n", site.api.namespace, "-o", "jsonpath={.items[*].reason}").split()
+    told = cluster.kubectl("get", "events", "-n", site.api.namespace, "-o", "jsonpath={.items[*].reason}").split()
     assert {"Trashed", "Pruned"} <= set(told)
 
 
@@ -267,10 +268,10 @@ async def test_a_mount_that_leads_to_the_same_folder_never_counts_as_a_second_co
     assert after.status.deleted == 0
 
 
-async def test_a_dry_run_tells_everything_and_changes_nothing(site: Site) -> None:
+async def test_a_dry_run_tells_everything_and_changes_nothing(site: Site, cluster: Cluster) -> None:
     prune = await site.due(3)
     lose_cfs(site)
-    remove_lease = site.cluster.kubectl("get", "leases,events", "-n", site.api.namespace, "-o", "name")
+    remove_lease = cluster.kubectl("get", "leases,events", "-n", site.api.namespace, "-o", "name")
     ended = site.run("--dry-run")
     assert ended.code == 0
     rows = {line.split()[-1]: line for line in ended.out.splitlines() if FIRST[:10] in line}
@@ -282,7 +283,7 @@ async def test_a_dry_run_tells_everything_and_changes_nothing(site: Site) -> Non
     assert await site.read(prune) == prune
     assert len(site.in_place()) == 3
     assert site.in_trash() == {}
-    assert site.cluster.kubectl("get", "leases,events", "-n", site.api.namespace, "-o", "name") == remove_lease
+    assert cluster.kubectl("get", "leases,events", "-n", site.api.namespace, "-o", "name") == remove_lease
 
 
 async def test_a_run_does_not_more_than_its_cap_and_the_next_goes_on(site: Site) -> None:

@@ -1,0 +1,37 @@
+"""One battle as a program: ``python -m tests.fault.adversary NAMESPACE FOLDER SEED FILES``; ends with 1 on violations.
+
+The mutation check runs it with a changed copy of our code before the real one on PYTHONPATH.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from dichroism_crds.client import Api
+from tests.fault.adversary.battle import Battle
+from tests.integration.prune.site import Site
+
+VIOLATED = 1
+
+
+class _Here:
+    """The cluster of this process's KUBECONFIG."""
+
+    def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
+        return dict(os.environ) | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
+
+
+async def main(namespace: str, folder: Path, seed: int, files: int) -> int:
+    """Fight and tell."""
+    async with await Api.connect(namespace) as api:
+        battle = Battle(Site(folder, _Here(), api), seed, files, kills=False)
+        await battle.fight()
+    for violation in battle.violations[:20]:
+        print(violation)
+    print(f"{len(battle.violations)} violations; {dict(battle.outcomes)}")
+    return VIOLATED if battle.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))
