@@ -11,8 +11,8 @@ from tests.fault.adversary.battle import Battle
 from tests.fault.conftest import FULL
 from tests.integration.prune.site import Site
 
-FILES = 200
-BATTLES = 100 if FULL else 3
+FILES = 1000 if FULL else 120
+BATTLES = 20 if FULL else 3
 LEAST_GONE = 0.3
 
 pytestmark = [pytest.mark.fault, pytest.mark.cluster]

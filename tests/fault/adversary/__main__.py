@@ -1,4 +1,6 @@
-"""One battle as a program: ``python -m tests.fault.adversary NAMESPACE FOLDER SEED FILES``; ends with 1 on violations.
+"""One battle as a program; it ends with 1 on violations.
+
+Usage: python -m tests.fault.adversary NAMESPACE FOLDER SEED FILES [LEASE]
 
 The mutation check runs it with a changed copy of our code before the real one on PYTHONPATH.
 """
@@ -22,10 +24,10 @@ class _Here:
         return dict(os.environ) | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
 
 
-async def main(namespace: str, folder: Path, seed: int, files: int) -> int:
+async def main(namespace: str, folder: Path, seed: int, files: int, *, lease: bool) -> int:
     """Fight and tell."""
     async with await Api.connect(namespace) as api:
-        battle = Battle(Site(folder, _Here(), api), seed, files, kills=False)
+        battle = Battle(Site(folder, _Here(), api), seed, files, here=True, foreign_lease=lease)
         await battle.fight()
     for violation in battle.violations[:20]:
         print(violation)
@@ -34,4 +36,5 @@ async def main(namespace: str, folder: Path, seed: int, files: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))))
+    given = sys.argv[1:]
+    sys.exit(asyncio.run(main(given[0], Path(given[1]), int(given[2]), int(given[3]), lease=given[4:] == ["LEASE"])))

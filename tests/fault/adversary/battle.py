@@ -29,7 +29,10 @@ from dichroism_crds.kinds import (
 from dichroism_crds.names import ANNOTATION_UNDO, scan_name
 from dichroism_crds.timestamps import from_ns, now
 from dichroism_operator import calendar
+from dichroism_operator.lease import Lease
 from dichroism_operator.movers.bundle import Member, pack
+from dichroism_operator.prune import stopswitch
+from dichroism_operator.prune.job import lease_name
 from tests.fault.adversary import faults
 from tests.fault.adversary.subjects import CFS, DATA, TAPE, Shelves, Subject
 from tests.integration.prune.site import Site, ended
@@ -45,11 +48,13 @@ KILLS = ("file-renamed:1", "file-renamed:7", "file-renamed:23", "trash-emptied:1
 class Battle:
     """``violations`` is empty when nothing was lost and everything that may go went."""
 
-    def __init__(self, site: Site, seed: int, files: int, *, kills: bool = True) -> None:
+    def __init__(self, site: Site, seed: int, files: int, *, here: bool = False, foreign_lease: bool = False) -> None:
+        """``here`` runs the job in this process: quicker than the real command, and without kills."""
         self.site = site
         self.random = random.Random(seed)
         self.seed = seed
-        self.kills = kills
+        self.here = here
+        self.foreign_lease = foreign_lease
         self.shelves = Shelves(site.roots)
         self.subjects = [self._subject(number) for number in range(files)]
         self.violations: list[str] = []
@@ -69,12 +74,13 @@ class Battle:
         self._write_copies()
         await self._schedule()
         self._damage()
+        await self._run_in_vain()
         with self._somebody_writes():
-            await self._run(kill=self.kills and self.seed % 3 == 0)
+            await self._run(kill=not self.here and self.seed % 3 == 0)
         self._look("first run")
         await self._change_minds()
         copies = self._copies()
-        await self._run(kill=self.kills and self.seed % 3 == 1)
+        await self._run(kill=not self.here and self.seed % 3 == 1)
         self._look("second run")
         self._look_at_the_end(copies)
 
@@ -83,7 +89,7 @@ class Battle:
     def _configure(self, *, later: bool) -> None:
         holds: list[dict[str, str]] = [{"proposal": HELD_PROPOSAL, "by": "adversary", "reason": "held"}]
         for subject in self.subjects:
-            if subject.fault == "held_by_path" or (later and subject.later == "held_by_path"):
+            if subject.fault == "held_by_path" or (later and "held" in subject.later):
                 holds.append({"path": subject.path, "by": "adversary", "reason": "held"})
             if subject.fault == "held_by_scan":
                 holds.append({"scan": self._scan_name(subject), "by": "adversary", "reason": "held"})
@@ -110,9 +116,13 @@ class Battle:
 
     def _choose(self) -> None:
         """Faults in turn, so that even a small battle has each; more than half of the files get none."""
-        turn, later, whole = iter(_endless(EVERY)), iter(_endless(LATER)), iter(_endless(tuple(faults.ON_PRUNES)))
+        turn, later, whole = (
+            iter(_endless(EVERY)),
+            iter(_endless(LATER)),
+            iter(_endless((*faults.ON_PRUNES, faults.UNTOLD))),
+        )
         for number, (bundle, group) in enumerate(sorted(self._grouped().items())):
-            if number % 7 == 6:
+            if number % 4 == 3:
                 self.prune_faults[bundle] = next(whole)
                 for subject in group:
                     subject.goes = False
@@ -154,9 +164,11 @@ class Battle:
                     for subject, item in zip(group, spec.items, strict=True)
                 ]
                 spec = spec.model_copy(update={"items": items})
-                if fault := self.prune_faults.get(bundle):
-                    spec = faults.ON_PRUNES[fault](spec)
-                await self._create(built.model_copy(update={"spec": spec}))
+                fault = self.prune_faults.get(bundle, "")
+                if change := faults.ON_PRUNES.get(fault):
+                    spec = change(spec)
+                phase = None if fault == faults.UNTOLD else PrunePhase.SCHEDULED
+                await self._create(built.model_copy(update={"spec": spec}), phase)
                 for subject, scan in zip(group, scans, strict=True):
                     subject.prune = built.name
                     if subject.both:
@@ -168,9 +180,9 @@ class Battle:
         pairs = sorted(self._grouped().items())
         await asyncio.gather(*(one(number, *pair) for number, pair in enumerate(pairs, start=1)))
 
-    async def _create(self, prune: Prune) -> None:
+    async def _create(self, prune: Prune, phase: PrunePhase | None = PrunePhase.SCHEDULED) -> None:
         made = await self.site.api.create(prune)
-        await self.site.api.replace_status(made.model_copy(update={"status": PruneStatus(phase=PrunePhase.SCHEDULED)}))
+        await self.site.api.replace_status(made.model_copy(update={"status": PruneStatus(phase=phase)}))
 
     def _scan_name(self, subject: Subject) -> str:
         return scan_name("BL402", DATA, subject.path)
@@ -276,6 +288,11 @@ class Battle:
 
     async def _run(self, *, kill: bool) -> None:
         """Both endpoints at once; sometimes two jobs for one endpoint, sometimes one that is killed before."""
+        if self.here:
+            for endpoint in (DATA, CFS):
+                summary = await self.site.run_here(endpoint=endpoint)
+                self.violations += [f"seed {self.seed}: {trouble}" for trouble in summary.troubles]
+            return
         if kill:
             self.site.environment = {"DICHROISM_KILL_AT": self.random.choice(KILLS)}
             ended(self.site.start())
@@ -288,6 +305,25 @@ class Battle:
             done = await asyncio.to_thread(ended, job)
             if "Traceback" in done.log:
                 self.violations.append(f"seed {self.seed}: a run ended in a traceback: {done.log[-2000:]}")
+
+    async def _run_in_vain(self) -> None:
+        """While pruning is stopped, or somebody else holds the Lease, a run moves nothing."""
+        before = self.shelves.listing(DATA)
+        api = self.site.api
+        if self.foreign_lease:
+            assert await Lease(api, lease_name("BL402"), "somebody", 3600).try_acquire()
+        else:
+            await stopswitch.stop(api, "look first", "adversary")
+        if self.here:
+            await self.site.run_here()
+        else:
+            await asyncio.to_thread(ended, self.site.start())
+        if self.foreign_lease:
+            await self.site.forget_lease()
+        else:
+            await stopswitch.resume(api)
+        if self.shelves.listing(DATA) != before:
+            self.violations.append(f"seed {self.seed}: a run moved files although it was stopped or had no Lease")
 
     # the verdict
 
@@ -320,7 +356,7 @@ class Battle:
             if subject.both and disk is None and not self.shelves.on_tape(subject):
                 self._violated(subject, "the end", "the last copy is gone")
             outside = self.site.roots[DATA].parent / "outside" / str(subject.number) / Path(subject.path).name
-            if subject.fault.endswith("_link") and outside.read_bytes() != subject.content:
+            if subject.fault.endswith("_a_link") and not (outside.exists() and outside.read_bytes() == subject.content):
                 self._violated(subject, "the end", "a file outside was changed")
         pruned_too = {f"{CFS}/{one.path}" for one in self.subjects if one.both}
         for path, body in self._copies().items():

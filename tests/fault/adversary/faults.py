@@ -54,7 +54,7 @@ def cfs_flipped(roots: Roots, subject: Subject) -> None:
     put(roots[CFS] / subject.path, _flipped(subject.content), subject.mtime_ns)
 
 
-def cfs_is_a_link_to_the_source(roots: Roots, subject: Subject) -> None:
+def cfs_links_to_the_source(roots: Roots, subject: Subject) -> None:
     (roots[CFS] / subject.path).unlink()
     (roots[CFS] / subject.path).symlink_to(roots[DATA] / subject.path)
 
@@ -127,7 +127,7 @@ ON_FILES: dict[str, FileFault] = {
         cfs_missing,
         cfs_truncated,
         cfs_flipped,
-        cfs_is_a_link_to_the_source,
+        cfs_links_to_the_source,
         tape_missing,
         tape_truncated,
         source_rewritten,
@@ -216,8 +216,11 @@ ON_PRUNES: dict[str, Callable[[PruneSpec], PruneSpec]] = {
 """What is wrong with a whole Prune before the first run; none of its files may go."""
 
 LATER_ON_FILES: dict[str, FileFault] = {
-    one.__name__: one for one in (cfs_missing, cfs_flipped, tape_flipped, trash_exchanged, path_taken)
+    "path_taken_and_held": path_taken,
+    **{one.__name__: one for one in (cfs_missing, cfs_flipped, tape_flipped, trash_exchanged, path_taken)},
 }
+UNTOLD = "prune_untold"
+"""A Prune whose Scans were not told yet; none of its files may go."""
 LATER_WORDS = ("held_by_path", "scan_suspended")
 LATER_ON_PRUNES = ("suspended", "undone")
 """Between the rename and the emptying of the trash."""

@@ -56,6 +56,10 @@ class Shelves:
         folder = self.roots[endpoint] / PRIVATE_DIR / "trash"
         return {file.read_bytes() for file in folder.rglob("*") if file.is_file() and not file.is_symlink()}
 
+    def listing(self, endpoint: str) -> set[str]:
+        """Paths of everything there, the trash included."""
+        return {str(file) for file in self.roots[endpoint].rglob("*") if not file.is_dir() or file.is_symlink()}
+
     def on_tape(self, subject: Subject) -> bool:
         """Whether the bundle still gives the content back."""
         try:

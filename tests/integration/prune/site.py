@@ -218,9 +218,9 @@ class Site:
         assert self.run().code == -signal.SIGKILL
         self.environment = {}
 
-    async def run_here(self, mover: FilesystemMover | None = None) -> Summary:
+    async def run_here(self, mover: FilesystemMover | None = None, endpoint: str = "data402") -> Summary:
         """Run in this process, which saves starting one."""
-        run = run_of(self.api, load(self.config_file), mover or FilesystemMover())
+        run = run_of(self.api, load(self.config_file), mover or FilesystemMover(), endpoint)
         await run_prunes(run)
         return run.summary
 
@@ -257,12 +257,12 @@ class Site:
         return {str(file): file.read_bytes() for root in roots for file in root.rglob("*") if file.is_file()}
 
 
-def run_of(api: Api, config: Config, mover: FilesystemMover) -> Run:
-    """A run on data402 without limits worth mentioning."""
+def run_of(api: Api, config: Config, mover: FilesystemMover, endpoint: str = "data402") -> Run:
+    """A run without limits worth mentioning."""
     return Run(
         api=api,
         config=config,
-        endpoint=config.endpoints["data402"],
+        endpoint=config.endpoints[endpoint],
         movers={"filesystem": mover},
         recorder=Recorder(api, "test"),
         gate=Gate(api),
