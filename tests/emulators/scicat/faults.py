@@ -78,6 +78,10 @@ class RequestLog:
     entries: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LOG_LENGTH))
     counts: Counter[str] = field(default_factory=Counter)
     secrets_in_urls: int = 0
+    unpublished_requests: set[str] = field(default_factory=set)
+    """What was sent to us and is not in what SciCat publishes, each fault once."""
+    unpublished_answers: set[str] = field(default_factory=set)
+    """The same of what we answered."""
 
     def add(self, method: str, url: str, route: str, status: int | None, secrets: set[str]) -> None:
         """Record one request; ``status`` is None when it got no answer."""

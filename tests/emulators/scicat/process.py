@@ -161,6 +161,14 @@ class SciCatEmulator:
         found: dict[str, Any] | None = self._control("GET", f"/__dataset?pid={quote(pid, safe='')}")
         return found
 
+    def datasets(self) -> list[dict[str, Any]]:
+        """All datasets with their children, past all rights; of pictures only the first characters."""
+        return list(self._control("GET", "/__datasets"))
+
+    def remove(self, pid: str) -> None:
+        """Delete a dataset with all its children, past all rules: a person tidies up."""
+        self._control("DELETE", f"/__dataset?pid={quote(pid, safe='')}")
+
     def edit(self, pid: str, fields: dict[str, Any]) -> None:
         """Overwrite fields of a dataset, past all rules: what a bug or a person at the database leaves behind."""
         self._control("PATCH", f"/__dataset?pid={quote(pid, safe='')}", fields)
