@@ -14,12 +14,13 @@ def answer(site: Site, method: str, path: str, query: dict[str, str], body: byte
     """Serve one control request."""
     match method, path:
         case "POST", "/__faults":
-            site.plan.faults.extend(Fault.from_json(document) for document in json.loads(body))
-            return Answer([fault.to_json() for fault in site.plan.faults], status=201)
+            for document in json.loads(body):
+                site.plan.add(Fault.from_json(document))
+            return Answer([], status=201)
         case "GET", "/__faults":
             return Answer([fault.to_json() for fault in site.plan.faults])
         case "DELETE", "/__faults":
-            site.plan.faults.clear()
+            site.plan.clear()
             return Answer([])
         case "POST", "/__expire":
             site.store.expire_tokens()

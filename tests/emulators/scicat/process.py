@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -134,7 +134,11 @@ class SciCatEmulator:
 
     def fault(self, action: Action, **conditions: Any) -> None:
         """Ask for one fault; ``conditions`` are the fields of :class:`~tests.emulators.scicat.faults.Fault`."""
-        self._control("POST", "/__faults", [Fault(action=action, **conditions).to_json()])
+        self.plan([Fault(action=action, **conditions)])
+
+    def plan(self, faults: Iterable[Fault]) -> None:
+        """Ask for many."""
+        self._control("POST", "/__faults", [fault.to_json() for fault in faults])
 
     def faults(self) -> list[dict[str, Any]]:
         """Faults that have not happened yet."""

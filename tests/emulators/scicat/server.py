@@ -108,7 +108,7 @@ class Server:
             return self._respond(self._control(request, path, body))
         route, respond = path, True
         answer: Answer | web.Response
-        fault = self._site.plan.take(request.method, path)
+        fault = self._site.plan.take(request.method, path, body)
         if fault and fault.action == Action.DROP_BEFORE:
             answer, respond = Answer(None), False
         elif fault and fault.action in (Action.STATUS, Action.HTML):
