@@ -11,12 +11,11 @@ from tests.emulators.scicat.settings import BACKENDS, Account, ingest_site
 from tests.integration.scicat_calls import TIME, copy_body, dataset_body, files_body, raw
 
 OWNER = Account("owner", "emulated-password-2", ("als",))
-ADMIN = Account("admin", "emulated-password-3", ("admin",))
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SciCatEmulator]:
-    settings = ingest_site([INGESTOR, OWNER, ADMIN], backend=request.param, pid_pattern="^[a-z0-9-]+$")
+    settings = ingest_site([INGESTOR, OWNER], backend=request.param, pid_pattern="^[a-z0-9-]+$")
     with SciCatEmulator(tmp_path_factory.mktemp("scicat"), settings) as emulator:
         yield emulator
 
@@ -132,13 +131,6 @@ def test_blocks_may_name_their_dataset_and_a_taken_place_is_a_conflict_there(sit
     shown = raw(site, "GET", "datasets/blocks").json()
     counters = ("size", "numberOfFiles", "packedSize", "numberOfFilesArchived")
     assert [shown[name] for name in counters] == [1000, 1, 2048, 1]
-
-
-def test_an_admin_may_change_and_delete_nothing(site: SciCatEmulator) -> None:
-    _create(site, "admin", accessGroups=[])
-    assert raw(site, "PATCH", "datasets/admin", account=ADMIN, json={"size": 5}).json()["size"] == 5
-    assert raw(site, "DELETE", "datasets/admin", account=ADMIN).status_code == 403
-    assert raw(site, "GET", "datasets/admin/datablocks").status_code == 403
 
 
 def test_an_unknown_word_in_a_technique_is_refused(site: SciCatEmulator) -> None:
