@@ -119,6 +119,8 @@ class EventReason(StrEnum):
     RETRY_REFUSED = "RetryRefused", "A retry was asked for that cannot be done.", True
     LANE_PAUSED = "LanePaused", "An outside system's trouble pauses the lane for all.", True
     LANE_RESUMED = "LaneResumed", "The lane goes on.", False
+    WATCHER_SILENT = "WatcherSilent", "No watcher completes passes over a beamline's folder: new files wait.", True
+    WATCHER_BACK = "WatcherBack", "A beamline's folder is watched again.", False
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False

@@ -28,3 +28,21 @@ EVENTS_DROPPED = Counter(
     "dichroism_events_dropped_total", "Kubernetes Events that could not be posted", registry=REGISTRY
 )
 LEADER = Gauge("dichroism_leader", "1 while this process holds the Lease", registry=REGISTRY)
+WATCHER_AGE = Gauge(
+    "dichroism_watcher_heartbeat_age_seconds",
+    "Time since a watcher was last heard to complete a pass over the folder, or since our start",
+    ["beamline"],
+    registry=REGISTRY,
+)
+WATCHER_SILENT = Gauge(
+    "dichroism_watcher_silent",
+    "1 while no pass was completed within the time that the watcher gave, 10 minutes before it gave one",
+    ["beamline"],
+    registry=REGISTRY,
+)
+WATCHER_FILES = Gauge(
+    "dichroism_watcher_files",
+    "Files that a watcher reports: pending, quarantined, unreadable",
+    ["beamline", "state"],
+    registry=REGISTRY,
+)

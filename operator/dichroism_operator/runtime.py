@@ -22,6 +22,7 @@ from dichroism_operator.handlers import Informer
 from dichroism_operator.health import Health
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
+from dichroism_operator.lanes.heartbeats import Heartbeats
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.schedule import ScheduleLane
 from dichroism_operator.lanes.sweep import EVERY_S, Sweep
@@ -95,7 +96,7 @@ class Operator:
                 lanes.append(IngestedLane(self.context, beamline, beamline.ingest, catalogue))
             if beamline.prune:
                 lanes.append(ScheduleLane(self.context, beamline))
-        return lanes
+        return [*lanes, Heartbeats(self.context)]
 
     def _catalogue(self) -> Catalogue | None:
         scicat = self.config.scicat

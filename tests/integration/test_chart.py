@@ -273,7 +273,7 @@ FORBIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
         "scans/status": ALL,
         "transfers": ALL,
         "prunes": ALL,
-        "leases": ALL,
+        "leases": ("list", "watch", "get", "update", "patch", "delete", "deletecollection"),
         "events": ALL,
         "configmaps": ALL,
         "cronjobs": ALL,
