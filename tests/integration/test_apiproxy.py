@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_kube_config
 
 from dichroism_crds.client import AlreadyExists, Api, Denied, NotFound, Unavailable
+from tests.api import connected
 from tests.cluster import Cluster
 from tests.emulators.apiproxy.faults import Action
 from tests.emulators.apiproxy.process import ApiProxy
@@ -22,19 +20,9 @@ def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[ApiProxy]:
         yield started
 
 
-@asynccontextmanager
-async def connected(proxy: ApiProxy, namespace: str) -> AsyncIterator[Api]:
-    """The project's client by way of the proxy."""
-    configuration = Configuration()
-    configuration.retries = 1
-    await load_kube_config(config_file=str(proxy.kubeconfig), client_configuration=configuration)
-    async with Api(ApiClient(configuration), namespace) as made:
-        yield made
-
-
 @pytest.fixture
 async def api(proxy: ApiProxy, namespace: str) -> AsyncIterator[Api]:
-    async with connected(proxy, namespace) as made:
+    async with connected(proxy.kubeconfig, namespace) as made:
         yield made
 
 
@@ -127,7 +115,7 @@ async def test_a_watch_streams_until_it_is_cut(proxy: ApiProxy, api: Api) -> Non
 async def test_the_user_behind_it_stays_who_it_is(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
     kubeconfig = cluster.kubeconfig_for(namespace, "default")
     with ApiProxy(tmp_path / "proxy", kubeconfig, environment=cluster.environment()) as proxy:
-        async with connected(proxy, namespace) as api:
+        async with connected(proxy.kubeconfig, namespace) as api:
             with pytest.raises(Denied):
                 await there(api, "one")
 
@@ -144,7 +132,7 @@ async def test_the_weather_of_a_seed_is_the_same_again(cluster: Cluster, namespa
     for folder in (tmp_path / "first", tmp_path / "second"):
         with ApiProxy(folder, cluster.kubeconfig, seed=402, environment=cluster.environment()) as proxy:
             proxy.fault(Action.REFUSE, chance=0.3, times=None)
-            async with connected(proxy, namespace) as api:
+            async with connected(proxy.kubeconfig, namespace) as api:
                 seen.append([await answered(api) for _ in range(20)])
     assert seen[0] == seen[1]
     assert 0 < sum(seen[0]) < 20

@@ -18,9 +18,9 @@ from dichroism_operator.metrics import REGISTRY
 from dichroism_operator.recorder import Recorder
 from dichroism_operator.statuswriter import StatusWriter
 from dichroism_watcher.heartbeat import Heart
+from tests.api import acting
 from tests.chart import CHART, OPERATOR, WATCHER, install
 from tests.cluster import Cluster
-from tests.integration.test_chart import acting
 
 CONFIG = CHART.parents[1] / "config.yml"
 WITHIN_S = 300
@@ -76,11 +76,15 @@ def word(ago_s: float = 0.0, trouble: str = "", **files: int) -> Heartbeat:
 
 async def beat(api: Api, *words: Heartbeat) -> None:
     """Beat once with each word."""
-    heart = Heart(api, every_s=0)
-    waiting = list(words)
-    task = asyncio.create_task(heart.beat(lambda: {"BL402": waiting.pop(0)} if waiting else task.cancel() or {}))
-    await asyncio.gather(task, return_exceptions=True)
-    assert not waiting
+    heart, waiting = Heart(api, every_s=0), list(words)
+
+    def next_word() -> dict[str, Heartbeat]:
+        if not waiting:
+            raise asyncio.CancelledError
+        return {"BL402": waiting.pop(0)}
+
+    with pytest.raises(asyncio.CancelledError):
+        await heart.beat(next_word)
 
 
 async def test_a_watcher_that_works_is_heard_with_its_numbers(listener: Listener, watcher: Api) -> None:

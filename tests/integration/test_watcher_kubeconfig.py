@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_kube_config
 
-from dichroism_crds.client import Api, Denied
+from dichroism_crds.client import Denied
 from dichroism_crds.heartbeat import LEASES
 from dichroism_crds.kinds import Scan, Transfer
 from dichroism_watcher.kubeconfig import command
+from tests.api import connected
 from tests.chart import CHART, WATCHER, install
 from tests.cluster import Cluster
 from tests.integration.crds.objects import scan
@@ -32,13 +31,6 @@ def make(cluster: Cluster, file: Path, namespace: str, *options: str) -> Result:
     return CliRunner().invoke(command, arguments, env={"KUBECONFIG": str(cluster.kubeconfig)})
 
 
-async def connect(file: Path) -> Api:
-    configuration = Configuration()
-    await load_kube_config(config_file=str(file), client_configuration=configuration)
-    namespace = yaml.safe_load(file.read_text())["contexts"][0]["context"]["namespace"]
-    return Api(ApiClient(configuration), namespace)
-
-
 @pytest.fixture
 def made(cluster: Cluster, installed: str, tmp_path: Path) -> Path:
     file = tmp_path / "kubeconfig"
@@ -49,8 +41,9 @@ def made(cluster: Cluster, installed: str, tmp_path: Path) -> Path:
     return file
 
 
-async def test_it_can_do_what_the_watcher_does_and_nothing_else(made: Path) -> None:
-    async with await connect(made) as api:
+async def test_it_can_do_what_the_watcher_does_and_nothing_else(made: Path, installed: str) -> None:
+    async with connected(made, installed) as api:
+        assert yaml.safe_load(made.read_text())["contexts"][0]["context"]["namespace"] == installed
         created = await api.create(scan("told"))
         await api.patch(Scan, created.name, {"spec": {"size": 2}})
         assert [one.name async for one in api.list(Scan)] == ["told"]
