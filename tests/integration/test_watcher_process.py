@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dichroism_crds import timestamps
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, scan_name
+from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
 from dichroism_crds.schema import crd_documents, crd_yaml
 from tests.cluster import Cluster
 from tests.samples import generate, write_filler
@@ -32,7 +32,8 @@ class Site:
         self.cluster, self.namespace = cluster, namespace
         self.roots = {name: folder / name for name in ("data402", "data631")}
         for root in self.roots.values():
-            root.mkdir()
+            (root / PRIVATE_DIR).mkdir(parents=True)
+        self.journal = folder / "journal.db"
         self.config = folder / "config.yml"
         self.write_config(QUIET_S)
         self.log_file = folder / "watcher.log"
@@ -53,7 +54,8 @@ class Site:
 
     def start(self, *options: str, kubeconfig: Path | None = None) -> None:
         program = [sys.executable, "-c", "from dichroism_cli.main import main; main()", "watcher"]
-        arguments = ["--config", str(self.config), "--namespace", self.namespace, "--relist", "0.5", *options]
+        arguments = ["--config", str(self.config), "--namespace", self.namespace, *options]
+        arguments += ["--journal", str(self.journal)]
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [*program, *arguments], stderr=log, env=self.cluster.environment(kubeconfig)
@@ -118,6 +120,7 @@ def site(crds: None, cluster: Cluster, namespace: str, tmp_path: Path) -> Iterat
 def test_files_of_both_beamlines_get_scans_with_their_content(site: Site) -> None:
     first = generate(site.roots["data402"], "BL402", 9, points=20)
     site.start()
+    site.until(site.journal.exists, "no journal")
     second = generate(site.roots["data631"], "BL631", 9, points=20)
     site.until_scanned(*first, *second)
     scans = site.scans()
@@ -128,7 +131,9 @@ def test_files_of_both_beamlines_get_scans_with_their_content(site: Site) -> Non
         endpoint = "data402" if file in first else "data631"
         assert describes(scan, file)
         assert scan["metadata"]["name"] == scan_name(beamline, endpoint, scan["spec"]["path"])
-        assert scan["metadata"]["labels"] == {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: "live"}
+        # Nothing proves that files from before the first journal were never carried.
+        origin = "recovered" if file in first else "live"
+        assert scan["metadata"]["labels"] == {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: origin}
         assert scan["metadata"]["generation"] == 1
         assert scan["status"]["phase"] == "Pending"
 
@@ -237,11 +242,11 @@ def test_a_missing_root_is_unhealthy_and_told_once_and_work_goes_on_when_it_is_b
     files = generate(root, "BL402", 2, points=5)
     site.start("--health-port", str(port := free_port()))
     site.until_scanned(*files)
-    site.until(lambda: ask(port, "/healthz")[0] == 200, "not healthy")
+    site.until(lambda: ask(port, "/readyz")[0] == 200, "not healthy")
     root.rename(root.with_name("unmounted"))
     root.mkdir()
-    site.until(lambda: ask(port, "/healthz")[0] == 503, "an empty root counts as healthy")
-    assert "BL402" in ask(port, "/healthz")[1]
+    site.until(lambda: ask(port, "/readyz")[0] == 503, "an empty root counts as healthy")
+    assert "BL402" in ask(port, "/readyz")[1]
     assert 'dichroism_watcher_root_ok{beamline="BL402"} 0' in ask(port, "/metrics")[1]
     other = generate(site.roots["data631"], "BL631", 1, points=5)
     site.until_scanned(*other)
@@ -249,7 +254,16 @@ def test_a_missing_root_is_unhealthy_and_told_once_and_work_goes_on_when_it_is_b
     root.with_name("unmounted").rename(root)
     write_filler(root / "later.txt", 1000, seed=1)
     site.until_scanned(root / "later.txt")
-    assert len([line for line in site.log() if "is empty where files had been" in line["message"]]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in site.log()
+                if "is probably not mounted" in line["message"] or "so it is probably" in line["message"]
+            ]
+        )
+        == 1
+    )
     assert 'dichroism_watcher_accepted_total{beamline="BL402"} 3' in ask(port, "/metrics")[1]
 
 
@@ -261,7 +275,7 @@ def test_without_rights_it_says_so_and_goes_on_once_it_has_them(site: Site) -> N
     site.until(lambda: any("Denied" in line.get("reason", "") for line in site.log()), "the refusal is not told")
     kubectl(
         "create", "role", "watcher", "-n", namespace,
-        "--verb=get,list,create,patch", "--resource=scans.dichroism.als.lbl.gov",
+        "--verb=get,list,watch,create,patch", "--resource=scans.dichroism.als.lbl.gov",
     )  # fmt: skip
     kubectl(
         "create", "rolebinding", "watcher", "-n", namespace, "--role=watcher", f"--serviceaccount={namespace}:watcher"

@@ -202,6 +202,6 @@ def test_rows_of_files_long_gone_are_forgotten_once_they_are_safe_or_have_no_sca
         journal.put(ROW._replace(path=name, safe=safe, gone_at=1000))
     journal.put(ROW._replace(path="there", safe=True))
     write(journal)
-    journal.forget_gone({"BL402": {"waits"}})
+    journal.forget_gone("BL402", {"waits"})
     write(journal)
     assert sorted(row.path for row in reopened(journal).rows("BL402")) == ["there", "waits"]

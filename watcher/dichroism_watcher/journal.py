@@ -54,8 +54,7 @@ class Journal:
         self.born_ns = born_ns
         self.problem: str | None = None
         """Why nothing can be written at present; all is kept in memory meanwhile."""
-        self.row_counts: dict[tuple[str, bool], int] = {}
-        """Rows by beamline and whether they are safe, as last counted."""
+        self._row_counts: dict[tuple[str, bool], int] = {}
         self._lock = lock
         self._writer: JournalFile | None = None
         self._reader: JournalFile | None = None
@@ -76,14 +75,14 @@ class Journal:
             try:
                 journal._open()
             except JournalBrokenError as error:
-                journal.set_aside(error)
+                journal.set_aside(str(error))
                 journal._open()
         except BaseException:
             journal.close()
             raise
         return journal
 
-    def set_aside(self, error: JournalBrokenError) -> None:
+    def set_aside(self, reason: str) -> None:
         """Put a broken journal out of the way.
 
         Raises:
@@ -93,7 +92,7 @@ class Journal:
         kept = set_aside(self.path, timestamps.now())
         log.error(
             "the journal is broken and was set aside; files that are not proven safe get their Scans again",
-            extra={"reason": str(error), "path": str(kept)},
+            extra={"reason": reason, "path": str(kept)},
         )
         killpoints.reach("journal-set-aside")
 
@@ -110,7 +109,7 @@ class Journal:
         if self._reader is not None:
             self.born_ns = self._reader.born_ns
         if self._writer is not None:
-            self.row_counts = self._writer.counts()
+            self._row_counts = self._writer.counts()
 
     def close(self) -> None:
         """Write what is pending, as far as that works, and let others have the file."""
@@ -154,6 +153,10 @@ class Journal:
 
     def _newest(self, stored: Iterable[Row], waiting: Iterable[Row]) -> list[Row]:
         return [*(row for row in stored if row.key not in self._pending), *waiting]
+
+    def rows_counted(self, beamline: str) -> tuple[int, int]:
+        """Numbers of rows that are safe and that are not, as last counted."""
+        return self._row_counts.get((beamline, True), 0), self._row_counts.get((beamline, False), 0)
 
     # --- what it is told
 
@@ -209,7 +212,7 @@ class Journal:
                     killpoints.reach("journal-written")
                 if self._writer is not None and time.monotonic() - counted > COUNT_EVERY_S:
                     counted = time.monotonic()
-                    self.row_counts = await asyncio.to_thread(self._writer.counts)
+                    self._row_counts = await asyncio.to_thread(self._writer.counts)
                     if counted - tidied > TIDY_EVERY_S:
                         tidied = counted
                         await asyncio.to_thread(self._writer.drop_empty_folders)
@@ -250,18 +253,18 @@ class Journal:
             log.error("the journal cannot be written; the watcher goes on from memory", extra={"reason": str(error)})
         self.problem = str(error)
 
-    def forget_gone(self, scan_is_there: dict[str, set[str]]) -> None:
-        """Remove rows of files that are long gone and safe, or whose Scan is no more; Scans by beamline and path."""
+    def forget_gone(self, beamline: str, scans: set[str]) -> None:
+        """Remove rows of files that are long gone and safe, or whose Scan is none of these any more."""
         if self._reader is None:
             return
-        moment = int(timestamps.to_ns(timestamps.now()) // 1_000_000_000)
-        for row in list(self._reader.rows_gone_before(moment - GONE_KEPT_S)):
-            if row.safe or row.scan not in scan_is_there.get(row.beamline, set()):
+        moment = timestamps.to_ns(timestamps.now()) // 1_000_000_000
+        for row in list(self._reader.rows_gone_before(beamline, moment - GONE_KEPT_S)):
+            if row.safe or row.scan not in scans:
                 self.remove(*row.key)
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """The lock that keeps a second watcher away and ends with this process; None where a full disk has no room for it."""
+    """The lock that keeps a second watcher away, and ends with this process; None where a full disk has no room."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = open(path.with_name(path.name + ".lock"), "a+")  # noqa: SIM115 - held until the end

@@ -32,7 +32,7 @@ _TABLES = (
     "CREATE INDEX file_by_inode ON file (inode)",
 )
 _COLUMNS = "beamline, path, name, size, mtime_us, device, inode, safe, scan_path, gone_at"
-_SELECT = f"SELECT {_COLUMNS} FROM file JOIN folder ON folder.id = file.folder"
+_SELECT = f"SELECT {_COLUMNS} FROM file JOIN folder ON folder.id = file.folder"  # noqa: S608 - constants
 
 
 class JournalError(Exception):
@@ -151,9 +151,9 @@ class JournalFile:
         """The rows of an inode."""
         return self._rows("beamline = ? AND inode = ? AND device = ?", beamline, _signed(inode), _signed(device))
 
-    def rows_gone_before(self, moment: int) -> Iterator[Row]:
+    def rows_gone_before(self, beamline: str, moment: int) -> Iterator[Row]:
         """Rows of files that are gone since before that moment (s since the epoch)."""
-        return self._rows("gone_at < ?", moment)
+        return self._rows("beamline = ? AND gone_at < ?", beamline, moment)
 
     def counts(self) -> dict[tuple[str, bool], int]:
         """Number of rows by beamline and whether they are safe."""
@@ -162,7 +162,7 @@ class JournalFile:
 
     def _rows(self, condition: str, *values: object) -> Iterator[Row]:
         for beamline, folder, name, size, mtime, device, inode, safe, scan, gone in self._execute(
-            f"{_SELECT} WHERE {condition}",  # noqa: S608 - conditions are the constants above
+            f"{_SELECT} WHERE {condition}",
             values,
         ):
             path = f"{folder}/{name}" if folder else name
@@ -183,9 +183,7 @@ class JournalFile:
                 self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
             for beamline, path in removed:
                 folder, _, name = path.rpartition("/")
-                self._execute(
-                    "DELETE FROM file WHERE folder = ? AND name = ?", (self._folder(beamline, folder), name)
-                )
+                self._execute("DELETE FROM file WHERE folder = ? AND name = ?", (self._folder(beamline, folder), name))
             for row in rows:
                 self._put(row)
             self._execute("COMMIT")

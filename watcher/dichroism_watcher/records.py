@@ -106,7 +106,7 @@ class Changes:
     empty: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     """Files that went before their last content was accepted."""
-    new: int = 0
+    new: list[str] = field(default_factory=list)
     """Files of which nothing was known before."""
     due: list[tuple[float, str]] = field(default_factory=list)
     """Files to look at again, and when (s, monotonic): then they may be finished."""
