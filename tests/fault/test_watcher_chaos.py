@@ -10,10 +10,10 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import pytest
 
@@ -44,13 +44,16 @@ class Size:
 
 
 SIZE = (
-    Size(writers=6, files=1_670, kills=200, quiet=3.0, lives=(0.5, 6.0), chance=0.02, patience=900)
+    Size(writers=6, files=1_670, kills=200, quiet=3.0, lives=(1.0, 6.0), chance=0.02, patience=900)
     if FULL
-    else Size(writers=4, files=55, kills=9, quiet=1.5, lives=(1.0, 4.0), chance=0.02, patience=90)
+    else Size(writers=4, files=55, kills=9, quiet=1.5, lives=(1.5, 5.0), chance=0.02, patience=90)
 )
 SEED = 402
 QUEUE = 64
 FACTS = Path(__file__).parents[2] / "build" / "chaos-watcher.txt"
+
+
+T = TypeVar("T")
 
 
 class Chaos:
@@ -65,14 +68,15 @@ class Chaos:
         self.small_disk = self.mounted = False
         self._stack = stack
         self._prepare()
-        self.ways: Sequence[Callable[[], AbstractContextManager[None]]] = (
-            self.outage,
-            self.clock_jump,
-            self.frozen,
-            self.flooded,
-            self.disk_full,
-            self.root_away,
-        )
+        ways = (self.outage, self.clock_jump, self.frozen, self.flooded, self.disk_full, self.root_away)
+        self._ways = self._again_and_again([*ways, None, None])
+        self._points = self._again_and_again([*get_args(killpoints.Point), *[""] * 6])
+        self._loss = self._again_and_again([*["no"] * (9 if FULL else 3), "yes"])
+
+    def _again_and_again(self, choices: Sequence[T]) -> Iterator[T]:
+        """All of them in some order, then in another, so that each comes up soon."""
+        while True:
+            yield from self.rng.sample(choices, len(choices))
 
     def _try(self, name: str, way: Callable[[], None]) -> bool:
         try:
@@ -159,9 +163,8 @@ class Chaos:
 
     def live(self) -> None:
         """Start it, disturb it perhaps, kill it at a named instant or at any."""
-        at = self.rng.choice(["", *get_args(killpoints.Point)])
-        environment = {KILL_AT: f"{at}:{self.rng.randint(1, 12)}"} if at else {}
-        way = self.rng.choice([*self.ways, None, None])
+        at, way = next(self._points), next(self._ways)
+        environment = {KILL_AT: f"{at}:{self.rng.randint(1, 5)}"} if at else {}
         before = self.rng.random() < 0.3
         with ExitStack() as stack:
             if way and before:
@@ -180,7 +183,7 @@ class Chaos:
             ended = self.watching.kill()
             assert ended == -signal.SIGKILL, f"the watcher ended by itself ({ended}):\n{self.watching.words()}"
             self.counts["kills with work in flight" if in_flight else "kills at rest"] += 1
-        if self.rng.random() < 0.12:
+        if next(self._loss) == "yes":
             what = disturbances.lose_journal(self.watching.state, self.rng)
             self.counts[what] += 1
             if self.watching.collected and what != "journal not there yet":
@@ -247,6 +250,9 @@ class Chaos:
         watching = self.watching
         self.fair()
         watching.start()
+        watching.wait_for(
+            lambda: len(watching.scans()) > len(watching.outcomes()) // 2, lambda: "few Scans are made", SIZE.patience
+        )
         asyncio.run(self.settle())
         succeeded = {
             key: scan["metadata"]["name"]
