@@ -11,7 +11,7 @@ import click
 
 from dichroism_crds.client import Api, Denied
 from dichroism_crds.config import Config
-from dichroism_watcher import health, kubeconfig, logs
+from dichroism_watcher import backfill_command, health, kubeconfig, logs, status_command
 from dichroism_watcher.journal import Journal
 from dichroism_watcher.journal_file import JournalBrokenError, JournalError
 from dichroism_watcher.options import (
@@ -142,4 +142,5 @@ def command(
     _run(opened, _watch(config, names, namespace, opened, health_port, Throttle(IN_FLIGHT, rate), relist))
 
 
-command.add_command(kubeconfig.command)
+for subcommand in (status_command.command, backfill_command.command, kubeconfig.command):
+    command.add_command(subcommand)

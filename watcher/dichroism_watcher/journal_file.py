@@ -87,7 +87,7 @@ class JournalFile:
             JournalFullError: the disk is full or does not work.
             JournalError: it may not be written, or a newer version made it.
         """
-        opened = cls._connect(path)
+        opened = cls._connect(path, path)
         try:
             opened._prepare(born_ns)
         except BaseException:
@@ -104,15 +104,28 @@ class JournalFile:
         Raises:
             JournalError: it cannot be read either.
         """
-        opened = cls._connect(path)
+        opened = cls._connect(path, path)
         opened._execute("PRAGMA locking_mode = EXCLUSIVE")
         opened._check_version()
         return opened
 
     @classmethod
-    def _connect(cls, path: Path) -> "JournalFile":
+    def open_beside_watcher(cls, path: Path) -> "JournalFile":
+        """Open an existing journal to read in it, while a watcher may be writing.
+
+        Raises:
+            JournalError: there is none, or it cannot be read.
+        """
+        opened = cls._connect(f"{path.absolute().as_uri()}?mode=ro", path)
+        opened._check_version()
+        return opened
+
+    @classmethod
+    def _connect(cls, place: Path | str, path: Path) -> "JournalFile":
         try:
-            connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                place, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
+            )
         except sqlite3.Error as error:
             raise _told(error, path) from error
         return cls(connection, path)

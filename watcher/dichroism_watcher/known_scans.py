@@ -8,7 +8,7 @@ from typing import Any
 
 from dichroism_crds import timestamps
 from dichroism_crds.kinds import SUCCEEDED, ScanPhase, Step
-from dichroism_crds.names import ANNOTATION_ABANDON, ANNOTATION_MOVED_TO, scan_name
+from dichroism_crds.names import ANNOTATION_ABANDON, ANNOTATION_MOVED_TO, LABEL_ORIGIN, Origin, scan_name
 from dichroism_watcher.records import FileContent, KnownScan
 
 _ENDED = (ScanPhase.FAILED, ScanPhase.REFUSED)
@@ -35,10 +35,13 @@ def read_scan(item: dict[str, Any], endpoint: str) -> tuple[str, KnownScan | Non
     current = "content" in status and _content(status["content"]) == content
     annotations = metadata.get("annotations", {})
     # A person gave this content up: like one that succeeded, it is not asked for again.
-    given_up = status.get("phase") in _ENDED and bool(annotations.get(ANNOTATION_ABANDON))
+    ended = status.get("phase") in _ENDED
+    given_up = ended and bool(annotations.get(ANNOTATION_ABANDON))
     return spec["path"], KnownScan(
         content,
         succeeded=(current and SUCCEEDED in true) or given_up,
         transferred=current and Step.TRANSFERRED.value in true,
         moved=bool(annotations.get(ANNOTATION_MOVED_TO)),
+        ended=ended or bool(spec.get("suspend")),
+        live=metadata.get("labels", {}).get(LABEL_ORIGIN, Origin.LIVE) == Origin.LIVE,
     )

@@ -22,13 +22,16 @@ class FileContent(NamedTuple):
 class KnownScan(NamedTuple):
     """What the API said of a path; ``transferred`` and ``succeeded`` speak about exactly this content.
 
-    ``moved`` tells that the Scan names another path to which its file went.
+    ``moved`` tells that the Scan names another path to which its file went; ``ended`` that nothing happens any more
+    before a person acts; ``live`` that nobody asked for it.
     """
 
     content: FileContent
     succeeded: bool
     transferred: bool = False
     moved: bool = False
+    ended: bool = False
+    live: bool = True
 
 
 class State(Enum):
