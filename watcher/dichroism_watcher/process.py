@@ -58,16 +58,9 @@ class WatcherProcess:
             for watch in self.watches.values():
                 tasks.create_task(watch.run(self.feed.listed))
             tasks.create_task(self.heart.beat(self.heartbeats))
-            tasks.create_task(self._tell_service_manager())
-
-    async def _tell_service_manager(self) -> None:
-        manager = ServiceManager()
-        if manager.listens:
-            while self.not_ready():
-                await asyncio.sleep(0.5)
-                if self.hung():
-                    return  # systemd's start timeout ends it
-            await manager.keep_told(self.status_line, lambda: not self.hung())
+            # Started is started: if an API that is away or one of two folders failed the start, the service manager
+            # would end us before a file of the other folder had been quiet for long enough.
+            tasks.create_task(ServiceManager().keep_told(self.status_line, lambda: not self.hung()))
 
     # --- how it goes
 
