@@ -6,7 +6,6 @@ The checks read disk and API by other means than the watcher does.
 import asyncio
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from dichroism_crds.timestamps import format_time, from_ns
 from tests import chart
 from tests.api import acting
 from tests.cluster import Cluster
+from tests.cluster.processes import free_port
 from tests.emulators.apiproxy.process import ApiProxy
 from tests.fault.instrument import SINCE_S, Outcome
 from tests.fault.supervisor import WITHOUT_ROOT
@@ -37,13 +37,6 @@ FULL_PASS_S = 2
 Key = tuple[str, str]
 """Beamline and path."""
 Listed = dict[Key, dict[str, Any]]
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Watching:
