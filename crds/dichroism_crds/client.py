@@ -4,9 +4,11 @@ The official client does connection, TLS and credentials; paths and bodies are o
 nothing of our kinds. No retries in here: every caller has a loop that knows better when to ask again.
 """
 
+import base64
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -211,6 +213,19 @@ class Api:
             except (kube_config.ConfigException, OSError):
                 return  # half-written; the next refusal reads it again
             self.client.configuration.api_key = fresh.api_key
+
+    @property
+    def credentials_end(self) -> datetime | None:
+        """When the kubeconfig's token ends; None where that is not known, or where others renew it, as in a pod."""
+        if self._kubeconfig is None:
+            return None
+        token = str(self.client.configuration.api_key.get("BearerToken", "")).removeprefix("Bearer ")
+        try:
+            claims = token.split(".")[1]
+            moment = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+            return datetime.fromtimestamp(moment, UTC)
+        except (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError):
+            return None
 
     async def watch(
         self, path: str, resource_version: str, *, field_selector: str = "", seconds: int = WATCH_S

@@ -120,6 +120,7 @@ class EventReason(StrEnum):
     LANE_PAUSED = "LanePaused", "An outside system's trouble pauses the lane for all.", True
     LANE_RESUMED = "LaneResumed", "The lane goes on.", False
     WATCHER_SILENT = "WatcherSilent", "No watcher completes passes over a beamline's folder: new files wait.", True
+    WATCHER_TROUBLE = "WatcherTrouble", "A watcher tells of trouble that a person has to mend.", True
     WATCHER_BACK = "WatcherBack", "A beamline's folder is watched again.", False
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True

@@ -40,6 +40,12 @@ WATCHER_SILENT = Gauge(
     ["beamline"],
     registry=REGISTRY,
 )
+WATCHER_TROUBLE = Gauge(
+    "dichroism_watcher_trouble",
+    "1 while a watcher tells of trouble: its folder, its journal, its way to the API, its token",
+    ["beamline"],
+    registry=REGISTRY,
+)
 WATCHER_FILES = Gauge(
     "dichroism_watcher_files",
     "Files that a watcher reports: pending, quarantined, unreadable",

@@ -1,6 +1,7 @@
 """From the watcher's Lease to the operator's alarm, on a real API server, each under its own rights."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from dichroism_watcher.heartbeat import Heart
 from tests.api import acting
 from tests.chart import CHART, OPERATOR, WATCHER, install
 from tests.cluster import Cluster
+from tests.cluster.cluster import kubeconfig_text
 
 CONFIG = CHART.parents[1] / "config.yml"
 WITHIN_S = 300
@@ -119,6 +121,33 @@ async def test_a_watcher_that_grows_silent_raises_an_alarm_until_it_is_back(
     await listener.look(EVERY_S)
     assert listener.metric("silent") == 0
     assert "WatcherBack" in await listener.told(cluster, installed)
+
+
+async def test_trouble_that_a_watcher_tells_is_told_while_it_still_works(
+    cluster: Cluster, installed: str, listener: Listener, watcher: Api
+) -> None:
+    await beat(watcher, word(trouble="journal /var/lib/dichroism cannot be written"))
+    await listener.look(0)
+    assert (listener.metric("silent"), listener.metric("trouble")) == (0, 1)
+    told = await listener.told(cluster, installed)
+    assert "WatcherTrouble" in told
+    assert "journal /var/lib/dichroism cannot be written" in told
+    await beat(watcher, word())
+    await listener.look(EVERY_S)
+    assert listener.metric("trouble") == 0
+
+
+async def test_a_token_that_ends_soon_is_trouble_and_a_fresh_one_is_none(
+    cluster: Cluster, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for duration, trouble in (("1h", True), ("2160h", False)):
+        token = cluster.kubectl("create", "token", WATCHER, "-n", installed, f"--duration={duration}").strip()
+        view = json.loads(cluster.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
+        kubeconfig = cluster.state.folder / "kubeconfigs" / f"{installed}.{duration}"
+        kubeconfig.write_text(kubeconfig_text(view["clusters"][0]["cluster"], {"token": token}))
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        async with await Api.connect(installed) as api:
+            assert bool(Heart(api).token_trouble()) is trouble
 
 
 async def test_a_watcher_that_died_before_we_started_is_silent_at_the_first_look(

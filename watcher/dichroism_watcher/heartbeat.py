@@ -8,11 +8,15 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
+from dichroism_crds import timestamps
 from dichroism_crds.client import Api, ApiError, NotFound
 from dichroism_crds.heartbeat import LEASES, Heartbeat, lease_name
 
 EVERY_S = 30.0
+TOKEN_LEFT = timedelta(days=14)
+"""A token that ends sooner is told of: somebody has to make another, on another host."""
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,13 @@ class Heart:
         self._api = api
         self._every_s = every_s
         self._failing: set[str] = set()
+
+    def token_trouble(self) -> str | None:
+        """That our token ends soon, for people."""
+        end = self._api.credentials_end
+        if end is None or end - timestamps.now() > TOKEN_LEFT:
+            return None
+        return f"its token ends at {end:%Y-%m-%d %H:%M} UTC: renew it with `dichroism watcher kubeconfig`"
 
     async def beat(self, words: Callable[[], Mapping[str, Heartbeat]]) -> None:
         """Write the word of each beamline, by name, again and again until cancelled."""

@@ -104,7 +104,7 @@ class WatcherProcess:
     def _heartbeat(self, watch: BeamlineWatch) -> Heartbeat:
         tally = watch.passes.tally
         ago = None if tally.completed_at is None else timedelta(seconds=time.monotonic() - tally.completed_at)
-        trouble = [tally.root_problem, self.journal.problem, self.feed.problem]
+        trouble = [tally.root_problem, self.journal.problem, self.feed.problem, self.heart.token_trouble()]
         files = {
             "pending": watch.counts().pending,
             "quarantined": len(watch.quarantined),

@@ -16,7 +16,7 @@ from dichroism_crds.heartbeat import LEASES, STATES, Heartbeat, lease_name
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.timestamps import now
 from dichroism_operator.lanes.base import Context, Lane
-from dichroism_operator.metrics import WATCHER_AGE, WATCHER_FILES, WATCHER_SILENT
+from dichroism_operator.metrics import WATCHER_AGE, WATCHER_FILES, WATCHER_SILENT, WATCHER_TROUBLE
 from dichroism_operator.recorder import About
 
 EVERY_S = 30.0
@@ -80,14 +80,20 @@ class Heartbeats(Lane):
         silent = age > heard.within_s
         WATCHER_AGE.labels(beamline).set(age)
         WATCHER_SILENT.labels(beamline).set(silent)
+        trouble = word.trouble if word else ""
+        WATCHER_TROUBLE.labels(beamline).set(bool(trouble))
         for state in STATES:
             WATCHER_FILES.labels(beamline, state).set(word.files.get(state, 0) if word else 0)
         if silent:
-            why = (word.trouble or f"no word from {word.holder}") if word else "no watcher has left word"
+            why = (trouble or f"no word from {word.holder}") if word else "no watcher has left word"
             message = (
                 f"no pass over the folder of {beamline} ended within {heard.within_s:.0f} s, new files wait: {why}"
             )
             self.context.recorder.event(about, EventReason.WATCHER_SILENT, message)
+        elif trouble:
+            self.context.recorder.event(
+                about, EventReason.WATCHER_TROUBLE, f"the watcher of {beamline} says: {trouble}"
+            )
         elif heard.silent:
             self.context.recorder.event(about, EventReason.WATCHER_BACK, f"the folder of {beamline} is watched again")
         heard.silent = silent
