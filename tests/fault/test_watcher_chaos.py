@@ -44,7 +44,7 @@ class Size:
 
 
 SIZE = (
-    Size(writers=6, files=1_670, kills=200, quiet=3.0, lives=(1.0, 6.0), chance=0.02, patience=900)
+    Size(writers=4, files=2_500, kills=200, quiet=3.0, lives=(1.0, 6.0), chance=0.02, patience=900)
     if FULL
     else Size(writers=4, files=55, kills=9, quiet=1.5, lives=(1.5, 5.0), chance=0.02, patience=90)
 )
@@ -259,9 +259,10 @@ class Chaos:
             for key, scan in watching.scans().items()
             if any(one["type"] == "Succeeded" and one["status"] == "True" for one in scan["status"]["conditions"])
         }
+        told = succeeded.keys() & watching.on_disk()
         watching.wait_for(
-            lambda: {key for key in succeeded if key in watching.on_disk()} <= watching.safe(),
-            lambda: f"the journal does not know of the success of {sorted(succeeded.keys() - watching.safe())[:5]}",
+            lambda: told <= watching.safe(),
+            lambda: f"the journal does not know of the success of {sorted(told - watching.safe())[:5]}",
             SIZE.patience,
         )
         finished = {key for key, one in watching.outcomes().items() if one.scan and not one.former and key in succeeded}
@@ -317,7 +318,7 @@ def test_whatever_happens_every_file_gets_one_scan_and_none_of_a_part_of_it(
         collected = False
         while chaos.counts["kills with work in flight"] < SIZE.kills or watching.writing:
             if not watching.writing:
-                watching.write(2, SIZE.files // 10)
+                watching.write(2, SIZE.files // 20)
             chaos.live()
             if not collected and chaos.counts["kills with work in flight"] > SIZE.kills // 2:
                 chaos.settle_and_collect()
