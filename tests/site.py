@@ -187,7 +187,7 @@ class Site:
 
     def watcher(self, name: str = "watcher") -> Program:
         """The watcher, not started yet."""
-        return self.program(name, "dichroism-watcher", "watcher")
+        return self.program(name, "dichroism-watcher", "watcher", "--journal", str(self.folder / f"{name}.db"))
 
     def prune(self, endpoint: str, *options: str, name: str = "prune") -> Program:
         """A prune run, not started yet."""

@@ -4,10 +4,11 @@ The official client does connection, TLS and credentials; paths and bodies are o
 nothing of our kinds. No retries in here: every caller has a loop that knows better when to ask again.
 """
 
+import base64
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ R = TypeVar("R", bound=Resource)
 CONNECTIONS = 32
 """Simultaneous connections; without a limit a burst opens thousands and the API server swells to gigabytes."""
 REQUEST_TIMEOUT_S = 30.0
+WATCH_S = 300
+"""After this long the server ends a watch, and the next one begins: no stream lives long enough to die unnoticed."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _TOO_LARGE = ("request is too large", "larger than max")
 """etcd's words for an object that it will never take; the API server passes them on as a 500."""
@@ -101,12 +104,26 @@ def error_of(status: int, body: bytes, retry_after: str | None = None) -> ApiErr
     return kind(status, reason, message or f"HTTP {status}", wait)
 
 
+def _event(line: bytes) -> dict[str, Any]:
+    """One event of a watch; one that tells of an error is raised as that."""
+    try:
+        event = json.loads(line)
+        kind, told = event["type"], event["object"]
+        status = int(told.get("code", 0)) if kind == "ERROR" else 0
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(200, "NotJson", "the watch told something that is no event") from error
+    if kind == "ERROR":
+        raise error_of(status, json.dumps(told).encode())
+    return dict(event)
+
+
 class Api:
     """One connection pool to one namespace. Use as ``async with await Api.connect() as api``."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
+    def __init__(self, client: ApiClient, namespace: str, kubeconfig: str | None = None) -> None:
         self.client = client
         self.namespace = namespace
+        self._kubeconfig = kubeconfig
         self.on_answer: Callable[[str, int], None] = lambda *_: None
         """Called after each request with its method and HTTP status, 0 without an answer; for metrics."""
         self.server_ahead = timedelta(0)
@@ -121,9 +138,11 @@ class Api:
         """
         configuration = Configuration()
         context_namespace = None
+        kubeconfig = None
         try:
             if os.environ.get("KUBECONFIG") or not _NAMESPACE_FILE.exists():
                 named = os.environ.get("KUBECONFIG")  # read now: the library reads it when it is imported
+                kubeconfig = named or kube_config.KUBE_CONFIG_DEFAULT_LOCATION
                 await kube_config.load_kube_config(config_file=named, client_configuration=configuration)
                 _, active = kube_config.list_kube_config_contexts(config_file=named)
                 context_namespace = active["context"].get("namespace")
@@ -136,7 +155,7 @@ class Api:
             ) from error
         configuration.connection_pool_maxsize = CONNECTIONS
         configuration.retries = 1
-        return cls(ApiClient(configuration), namespace or context_namespace or "default")
+        return cls(ApiClient(configuration), namespace or context_namespace or "default", kubeconfig)
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,8 +185,7 @@ class Api:
         Raises:
             ApiError: anything but a 2xx answer, as the subclass that says what to do about it.
         """
-        headers: dict[str, str] = {"Accept": accept, "Content-Type": content_type}
-        await self.client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        headers = await self._headers(method, path, accept, content_type)
         url = f"{self.client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             answer = await self.client.call_api(
@@ -180,6 +198,7 @@ class Api:
         self.on_answer(method, answer.status)
         self._compare_clocks(answer.headers.get("Date"))
         if not 200 <= answer.status < 300:
+            await self._refused(answer.status)
             raise error_of(answer.status, data, answer.headers.get("Retry-After"))
         try:
             return json.loads(data) if data else {}
@@ -193,6 +212,71 @@ class Api:
             return
         # The header has whole seconds, cut off.
         self.server_ahead = told + timedelta(seconds=1) - now()
+
+    async def _headers(self, method: str, path: str, accept: str, content_type: str) -> dict[str, str]:
+        headers: dict[str, str] = {"Accept": accept, "Content-Type": content_type}
+        await self.client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        return headers
+
+    async def _refused(self, status: int) -> None:
+        """Read the kubeconfig's token again when it was refused: it may have been renewed. A pod's is read anyway."""
+        if status == 401 and self._kubeconfig is not None:
+            fresh = Configuration()
+            try:
+                await kube_config.load_kube_config(config_file=self._kubeconfig, client_configuration=fresh)
+            except (kube_config.ConfigException, OSError):
+                return  # half-written; the next refusal reads it again
+            self.client.configuration.api_key = fresh.api_key
+
+    @property
+    def credentials_end(self) -> datetime | None:
+        """When the kubeconfig's token ends; None where that is not known, or where others renew it, as in a pod."""
+        if self._kubeconfig is None:
+            return None
+        token = str(self.client.configuration.api_key.get("BearerToken", "")).removeprefix("Bearer ")
+        try:
+            claims = token.split(".")[1]
+            moment = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+            return datetime.fromtimestamp(moment, UTC)
+        except (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError):
+            return None
+
+    async def watch(
+        self, path: str, resource_version: str, *, field_selector: str = "", seconds: int = WATCH_S
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Events of a kind after that version of its list, bookmarks included, until the server ends the stream.
+
+        Raises:
+            Gone: the version is too old, or the server says otherwise that it lost the thread: list again.
+            ApiError: the API refused or the stream broke; what was yielded holds.
+        """
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": seconds,
+        }
+        if field_selector:
+            query["fieldSelector"] = field_selector
+        headers = await self._headers("GET", path, "application/json", "application/json")
+        url = f"{self.client.configuration.host}{path}?{urlencode(query)}"
+        # A stream that was cut without a word ends a little after the server would have ended it.
+        timeout = aiohttp.ClientTimeout(total=seconds + REQUEST_TIMEOUT_S, sock_connect=REQUEST_TIMEOUT_S)
+        try:
+            answer = (await self.client.call_api("GET", url, headers, None, _request_timeout=timeout)).response
+            async with answer:
+                self.on_answer("WATCH", answer.status)
+                if answer.status != 200:
+                    await self._refused(answer.status)
+                    raise error_of(answer.status, await answer.read(), answer.headers.get("Retry-After"))
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in filter(None, lines):
+                        yield _event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.on_answer("WATCH", 0)
+            raise Unavailable(0, "NoAnswer", f"watch {path}: {type(error).__name__} {error}".strip()) from error
 
     def path(self, kind: type[Resource], name: str | None = None, subresource: str | None = None) -> str:
         """URL path of a kind, an object or its subresource in this namespace."""
@@ -216,8 +300,11 @@ class Api:
         label_selector: str = "",
         limit: int = 500,
         accept: str = "application/json",
+        on_version: Callable[[str], None] = lambda _: None,
     ) -> AsyncIterator[dict[str, Any]]:
         """Every item of a list in plain form, page by page.
+
+        ``on_version`` is called with the resourceVersion of the list, from which a watch goes on.
 
         Raises:
             Gone: the list took so long that its snapshot expired; what was yielded is a part only.
@@ -231,6 +318,7 @@ class Api:
             page = await self.request("GET", path, query=query, accept=accept)
             for item in page.get("items") or ():  # the API server writes null for an empty metadata list
                 yield item
+            on_version(str(page.get("metadata", {}).get("resourceVersion", "")))
             token = page.get("metadata", {}).get("continue")
             if not token:
                 return

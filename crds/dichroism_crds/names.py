@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from datetime import date
+from enum import StrEnum
 
 GROUP = "dichroism.als.lbl.gov"
 VERSION = "v1alpha1"
@@ -18,6 +19,20 @@ ANNOTATION_RETRY = f"{GROUP}/retry"
 ANNOTATION_ABANDON = f"{GROUP}/abandon"
 ANNOTATION_UNDO = f"{GROUP}/undo"
 """On a Prune: what lies in its trash is put back, and nothing of it goes while the annotation is there."""
+ANNOTATION_MOVED_TO = f"{GROUP}/moved-to"
+"""On a Scan whose file was renamed or moved after it was copied: its present path below the source endpoint's root."""
+
+
+class Origin(StrEnum):
+    """Value of the label origin: how the watcher came to a file. Whatever is not live comes after what is."""
+
+    LIVE = "live"
+    """The file appeared while a watcher kept its journal."""
+    BACKFILL = "backfill"
+    """A person asked for files from before the beamline's ``since``."""
+    RECOVERED = "recovered"
+    """The file may have been carried before, but nothing proves it: copies and records are looked for first."""
+
 
 OPERATOR_LEASE = "dichroism-operator"
 STOP_PRUNE_CONFIGMAP = "dichroism-stop-prune"

@@ -100,7 +100,7 @@ class KeptReason(StrEnum):
     ALREADY_GONE = "AlreadyGone", "The file was not there any more.", True
     SUPERSEDED = "Superseded", "A newer content of the Scan took this path.", True
     SOURCE_CHANGED = "SourceChanged", "The file at the path is not the content that was scheduled.", True
-    SOURCE_MOVED = "SourceMoved", "The file was moved away by its owner.", True
+    SOURCE_MOVED = "SourceMoved", "The file was moved to another path after it was copied.", True
 
     description: str
     settled: bool
@@ -128,6 +128,9 @@ class EventReason(StrEnum):
     LANE_PAUSED = "LanePaused", "An outside system's trouble pauses the lane for all.", True
     LANE_RESUMED = "LaneResumed", "The lane goes on.", False
     COPY_DIFFERS = "CopyDiffers", "A copy that was read for its metadata is not the recorded one.", True
+    WATCHER_SILENT = "WatcherSilent", "No watcher completes passes over a beamline's folder: new files wait.", True
+    WATCHER_TROUBLE = "WatcherTrouble", "A watcher tells of trouble that a person has to mend.", True
+    WATCHER_BACK = "WatcherBack", "A beamline's folder is watched again.", False
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False

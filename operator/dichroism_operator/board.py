@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dichroism_crds.kinds import ConditionStatus, Scan, Step
-from dichroism_crds.names import LABEL_ORIGIN
-
-LIVE = "live"
+from dichroism_crds.names import LABEL_ORIGIN, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Board:
             beamline=scan.spec.beamline,
             size=scan.spec.size,
             path_length=len(scan.spec.path.encode()),
-            live=scan.metadata.labels.get(LABEL_ORIGIN, LIVE) == LIVE,
+            live=scan.metadata.labels.get(LABEL_ORIGIN, Origin.LIVE) == Origin.LIVE,
             created=created,
             since=max(moments, default=created),
             retry_at=scan.status.attempts.retry_at,

@@ -46,3 +46,27 @@ EVENTS_DROPPED = Counter(
     "dichroism_events_dropped_total", "Kubernetes Events that could not be posted", registry=REGISTRY
 )
 LEADER = Gauge("dichroism_leader", "1 while this process holds the Lease", registry=REGISTRY)
+WATCHER_AGE = Gauge(
+    "dichroism_watcher_heartbeat_age_seconds",
+    "Time since a watcher was last heard to complete a pass over the folder, or since our start",
+    ["beamline"],
+    registry=REGISTRY,
+)
+WATCHER_SILENT = Gauge(
+    "dichroism_watcher_silent",
+    "1 while no pass was completed within the time that the watcher gave, 10 minutes before it gave one",
+    ["beamline"],
+    registry=REGISTRY,
+)
+WATCHER_TROUBLE = Gauge(
+    "dichroism_watcher_trouble",
+    "1 while a watcher tells of trouble: its folder, its journal, its way to the API, its token",
+    ["beamline"],
+    registry=REGISTRY,
+)
+WATCHER_FILES = Gauge(
+    "dichroism_watcher_files",
+    "Files that a watcher reports: pending, quarantined, unreadable",
+    ["beamline", "state"],
+    registry=REGISTRY,
+)

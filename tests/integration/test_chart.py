@@ -1,15 +1,13 @@
 """The chart on a real API server: it is accepted, and its Roles allow what the programs do and nothing else."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_kube_config
 
 from dichroism_crds.client import Api, Denied, NotFound
 from dichroism_crds.kinds import Prune, Scan, Transfer
@@ -29,9 +27,10 @@ from dichroism_operator.lease import Lease
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.job import lease_name
 from dichroism_operator.recorder import Recorder
-from dichroism_watcher.known_scans import list_scans
-from dichroism_watcher.ledger import FileContent
+from dichroism_watcher.records import FileContent, KnownScan
+from dichroism_watcher.scan_feed import ScanFeed
 from dichroism_watcher.submit import How, build_scan, put_scan
+from tests.api import acting
 from tests.chart import CHART, OPERATOR, PRUNER, WATCHER, apply, cronjob_name, install, objects, pod_specs, render
 from tests.cluster import Cluster, CommandError
 from tests.integration.crds.objects import prune, scan, transfer
@@ -56,16 +55,6 @@ def installed(cluster: Cluster) -> Iterator[str]:
     install(cluster, name, CONFIG)
     yield name
     cluster.delete_namespace(name)
-
-
-@asynccontextmanager
-async def acting(cluster: Cluster, namespace: str, account: str | None = None) -> AsyncIterator[Api]:
-    """The project's client as a service account, or as the administrator."""
-    kubeconfig: Path = cluster.kubeconfig_for(namespace, account) if account else cluster.kubeconfig
-    configuration = Configuration()
-    await load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
-    async with Api(ApiClient(configuration), namespace) as api:
-        yield api
 
 
 # what is applied
@@ -225,7 +214,31 @@ async def test_watcher_may_do_what_it_does(cluster: Cluster, installed: str) -> 
             build_scan("BL402", "data402", COPIED, FileContent(size, 1_795_000_000_000_000)) for size in (1, 2)
         )
         assert [await put_scan(api, one) for one in (first, first, second)] == [How.CREATED, How.UNCHANGED, How.UPDATED]
-        assert COPIED in await list_scans(api, "BL402", "data402", lambda name, problem: pytest.fail(problem))
+        heard = Heard()
+        following = asyncio.create_task(ScanFeed(api, {heard.name: heard}).run())
+        async with asyncio.timeout(60):
+            await heard.listed.wait()
+            assert await put_scan(api, first) == How.UPDATED
+            await heard.told.wait()
+        following.cancel()
+        assert COPIED in heard.scans
+
+
+class Heard:
+    """Listens to the Scans of one beamline, as a watch of a folder does."""
+
+    name, endpoint = "BL402", "data402"
+
+    def __init__(self) -> None:
+        self.listed, self.told = asyncio.Event(), asyncio.Event()
+        self.scans: set[str] = set()
+
+    def scans_listed(self, scans: Mapping[str, KnownScan], began: float) -> None:
+        self.scans |= set(scans)
+        self.listed.set()
+
+    def scan_told(self, path: str, known: KnownScan | None) -> None:
+        self.told.set()
 
 
 async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, installed: str) -> None:
@@ -301,7 +314,7 @@ FORBIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
         "scans/status": ALL,
         "transfers": ALL,
         "prunes": ALL,
-        "leases": ALL,
+        "leases": ("list", "watch", "get", "update", "patch", "delete", "deletecollection"),
         "events": ALL,
         "configmaps": ALL,
         "cronjobs": ALL,

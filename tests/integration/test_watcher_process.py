@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 
 from dichroism_crds import timestamps
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, scan_name
+from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
 from dichroism_crds.schema import crd_documents, crd_yaml
+from dichroism_watcher.journal_file import JournalFile, Row
 from tests.cluster import Cluster
 from tests.samples import generate, write_filler
 
 QUIET_S = 1
 DEADLINE_S = 60
+PROGRAM = (sys.executable, "-c", "from dichroism_cli.main import main; main()")
 
 
 class Site:
@@ -32,32 +34,50 @@ class Site:
         self.cluster, self.namespace = cluster, namespace
         self.roots = {name: folder / name for name in ("data402", "data631")}
         for root in self.roots.values():
-            root.mkdir()
+            (root / PRIVATE_DIR).mkdir(parents=True)
+        self.journal = folder / "journal.db"
         self.config = folder / "config.yml"
         self.write_config(QUIET_S)
         self.log_file = folder / "watcher.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def write_config(self, quiet_s: int) -> None:
+    def write_config(self, quiet_s: int, watch: str = "interval: 100ms") -> None:
         endpoints = [
             f"{name}: {{name: {name}, root_path: /site/{name}, mount: {root}}}" for name, root in self.roots.items()
         ]
         beamlines = [
             f"  BL{number}:\n    watch: {{root: data{number}, since: 2026-11-01, quiet_period: {quiet_s}s, "
-            f"interval: 100ms}}\n    transfer: {{from: data{number}, to: nersc{number}}}"
+            f"{watch}}}\n    transfer: {{from: data{number}, to: nersc{number}}}"
             for number in (402, 631)
         ]
         endpoints += [f"nersc{number}: {{name: nersc{number}, root_path: /cfs/{number}}}" for number in (402, 631)]
         text = [*endpoints, "beamlines:", *beamlines]
         self.config.write_text("\n".join(text) + "\n")
 
-    def start(self, *options: str, kubeconfig: Path | None = None) -> None:
-        program = [sys.executable, "-c", "from dichroism_cli.main import main; main()", "watcher"]
-        arguments = ["--config", str(self.config), "--namespace", self.namespace, "--relist", "0.5", *options]
+    def start(self, *options: str, kubeconfig: Path | None = None, **environment: str) -> None:
+        program = [*PROGRAM, "watcher"]
+        arguments = ["--config", str(self.config), "--namespace", self.namespace, *options]
+        arguments += ["--journal", str(self.journal)]
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*program, *arguments], stderr=log, env=self.cluster.environment(kubeconfig)
+                [*program, *arguments], stderr=log, env=self.cluster.environment(kubeconfig) | environment
             )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A subcommand of the watcher, to its end."""
+        common = [
+            "watcher",
+            "--config",
+            str(self.config),
+            "--namespace",
+            self.namespace,
+            "--journal",
+            str(self.journal),
+        ]
+        command = [*PROGRAM, *common, *arguments]
+        return subprocess.run(
+            command, env=self.cluster.environment(), capture_output=True, text=True, timeout=DEADLINE_S
+        )
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -91,6 +111,42 @@ class Site:
     def until_scanned(self, *files: Path) -> None:
         self.until(lambda: self.scans().keys() >= set(map(str, files)), f"no Scan of one of {files}")
 
+    def report(self, file: Path, *conditions: str) -> None:
+        """What the operator would write on the Scan of a file: these conditions, of its present content."""
+        scan = self.scans()[str(file)]
+        moment = "2026-11-22T17:03:11.000000Z"
+        content = {"size": scan["spec"]["size"], "modifiedAt": scan["spec"]["modifiedAt"]}
+        told = [
+            {"type": one, "status": "True", "reason": "Completed", "lastTransitionTime": moment} for one in conditions
+        ]
+        status = json.dumps({"status": {"content": content, "conditions": told}})
+        name = scan["metadata"]["name"]
+        self.cluster.kubectl(
+            "patch", "scan", name, "-n", self.namespace, "--subresource=status", "--type=merge", "-p", status
+        )
+
+    def delete_scan(self, file: Path) -> None:
+        name = self.scans()[str(file)]["metadata"]["name"]
+        self.cluster.kubectl("delete", "scan", name, "-n", self.namespace)
+
+    def origin(self, file: Path) -> str:
+        return str(self.scans()[str(file)]["metadata"]["labels"][LABEL_ORIGIN])
+
+    def row(self, file: Path) -> Row | None:
+        """What the journal on the disk has of a file of BL402."""
+        opened = JournalFile.open_beside_watcher(self.journal)
+        try:
+            return opened.row("BL402", str(file.relative_to(self.roots["data402"])))
+        finally:
+            opened.close()
+
+    def until_journalled(self, file: Path, *, safe: bool = False) -> None:
+        def there() -> bool:
+            row = self.row(file)
+            return row is not None and row.safe == safe and row.gone_at is None
+
+        self.until(there, f"{file} is not in the journal")
+
 
 def describes(scan: dict[str, Any], file: Path) -> bool:
     """Whether the Scan has the file's present content."""
@@ -118,6 +174,7 @@ def site(crds: None, cluster: Cluster, namespace: str, tmp_path: Path) -> Iterat
 def test_files_of_both_beamlines_get_scans_with_their_content(site: Site) -> None:
     first = generate(site.roots["data402"], "BL402", 9, points=20)
     site.start()
+    site.until(site.journal.exists, "no journal")
     second = generate(site.roots["data631"], "BL631", 9, points=20)
     site.until_scanned(*first, *second)
     scans = site.scans()
@@ -128,7 +185,9 @@ def test_files_of_both_beamlines_get_scans_with_their_content(site: Site) -> Non
         endpoint = "data402" if file in first else "data631"
         assert describes(scan, file)
         assert scan["metadata"]["name"] == scan_name(beamline, endpoint, scan["spec"]["path"])
-        assert scan["metadata"]["labels"] == {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: "live"}
+        # Nothing proves that files from before the first journal were never carried.
+        origin = "recovered" if file in first else "live"
+        assert scan["metadata"]["labels"] == {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: origin}
         assert scan["metadata"]["generation"] == 1
         assert scan["status"]["phase"] == "Pending"
 
@@ -164,14 +223,8 @@ def test_a_deleted_scan_comes_back_unless_it_was_seen_to_succeed(site: Site) -> 
     site.start("--health-port", str(port := free_port()))
     site.until_scanned(*files)
     unfinished, done = (site.scans()[str(file)] for file in files)
-    content = {"size": done["spec"]["size"], "modifiedAt": done["spec"]["modifiedAt"]}
-    moment = "2026-11-22T17:03:11.000000Z"
-    condition = {"type": "Succeeded", "status": "True", "reason": "Completed", "lastTransitionTime": moment}
-    status = json.dumps({"status": {"content": content, "conditions": [condition]}})
     names = [one["metadata"]["name"] for one in (unfinished, done)]
-    site.cluster.kubectl(
-        "patch", "scan", names[1], "-n", site.namespace, "--subresource=status", "--type=merge", "-p", status
-    )
+    site.report(files[1], "Succeeded")
     settled = 'dichroism_watcher_settled{beamline="BL402"} 1'
     site.until(lambda: settled in ask(port, "/metrics")[1], "the success is not seen")
     site.cluster.kubectl("delete", "scan", *names, "-n", site.namespace)
@@ -237,11 +290,11 @@ def test_a_missing_root_is_unhealthy_and_told_once_and_work_goes_on_when_it_is_b
     files = generate(root, "BL402", 2, points=5)
     site.start("--health-port", str(port := free_port()))
     site.until_scanned(*files)
-    site.until(lambda: ask(port, "/healthz")[0] == 200, "not healthy")
+    site.until(lambda: ask(port, "/readyz")[0] == 200, "not healthy")
     root.rename(root.with_name("unmounted"))
     root.mkdir()
-    site.until(lambda: ask(port, "/healthz")[0] == 503, "an empty root counts as healthy")
-    assert "BL402" in ask(port, "/healthz")[1]
+    site.until(lambda: ask(port, "/readyz")[0] == 503, "an empty root counts as healthy")
+    assert "BL402" in ask(port, "/readyz")[1]
     assert 'dichroism_watcher_root_ok{beamline="BL402"} 0' in ask(port, "/metrics")[1]
     other = generate(site.roots["data631"], "BL631", 1, points=5)
     site.until_scanned(*other)
@@ -249,7 +302,16 @@ def test_a_missing_root_is_unhealthy_and_told_once_and_work_goes_on_when_it_is_b
     root.with_name("unmounted").rename(root)
     write_filler(root / "later.txt", 1000, seed=1)
     site.until_scanned(root / "later.txt")
-    assert len([line for line in site.log() if "is empty where files had been" in line["message"]]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in site.log()
+                if "is probably not mounted" in line["message"] or "so it is probably" in line["message"]
+            ]
+        )
+        == 1
+    )
     assert 'dichroism_watcher_accepted_total{beamline="BL402"} 3' in ask(port, "/metrics")[1]
 
 
@@ -261,7 +323,7 @@ def test_without_rights_it_says_so_and_goes_on_once_it_has_them(site: Site) -> N
     site.until(lambda: any("Denied" in line.get("reason", "") for line in site.log()), "the refusal is not told")
     kubectl(
         "create", "role", "watcher", "-n", namespace,
-        "--verb=get,list,create,patch", "--resource=scans.dichroism.als.lbl.gov",
+        "--verb=get,list,watch,create,patch", "--resource=scans.dichroism.als.lbl.gov",
     )  # fmt: skip
     kubectl(
         "create", "rolebinding", "watcher", "-n", namespace, "--role=watcher", f"--serviceaccount={namespace}:watcher"

@@ -74,7 +74,7 @@ NAMES = [
 KEYS = [
     ("root: data402, since: 2026-11-01", "root: data402, since: 2026-11-01, quite_period: 9s",
      ["8: beamlines.BL402.watch.quite_period: unknown key. Did you mean 'quiet_period'? "
-      "Known: exclude, interval, quiet_period, root, since"]),
+      "Known: events, exclude, full_pass, interval, quiet_period, root, sentinel, since"]),
     ("to: nersc402}", "to: nersc402, layout: flat}",
      ["9: beamlines.BL402.transfer.layout: unknown key. Known: from, mover, to"]),
     ("transfer: {from: data402", "transfer: {source: data402",

@@ -4,7 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from dichroism_watcher.ledger import Changes, FileContent, KnownScan, Ledger
+from dichroism_watcher.ledger import Ledger
+from dichroism_watcher.records import Changes, FileContent, KnownScan
 from dichroism_watcher.stability import Look, Seen
 from dichroism_watcher.walk import Listing
 
@@ -84,9 +85,10 @@ class WatcherMachine(RuleBasedStateMachine):
         if not self.listed or not self.queue:
             return
         path = self.queue.pop(0)
-        content = self.ledger.take(path)
-        if content is None:
+        submission = self.ledger.take(path)
+        if submission is None:
             return
+        content = submission.content
         if answer != "down":
             held = self.scans.get(path)
             if held is None or held.content != content:

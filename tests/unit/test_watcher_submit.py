@@ -8,7 +8,7 @@ import pytest
 from dichroism_crds.client import Conflict, Denied, Invalid, NotFound, Unavailable
 from dichroism_crds.names import ANNOTATION_ABANDON, LABEL_BEAMLINE, LABEL_ORIGIN, scan_name
 from dichroism_watcher.known_scans import read_scan
-from dichroism_watcher.ledger import FileContent
+from dichroism_watcher.records import FileContent
 from dichroism_watcher.submit import NotNowError, RefusedError, Remedy, build_scan, remedy
 
 PATH = "2026/261122/Trajectory Scan 000206 01.txt"
@@ -65,6 +65,7 @@ def test_a_listed_scan_is_read_as_path_content_and_success() -> None:
     found = read_scan(listed(), "data402")
     assert found is not None
     path, known = found
+    assert known is not None
     assert (path, known.content, known.succeeded) == (PATH, CONTENT, True)
 
 
@@ -80,15 +81,32 @@ def test_a_listed_scan_is_read_as_path_content_and_success() -> None:
 def test_success_counts_only_for_the_content_in_spec(changes: dict[str, Any]) -> None:
     found = read_scan(listed(**changes), "data402")
     assert found is not None
+    assert found[1] is not None
     assert not found[1].succeeded
 
 
+def test_a_scan_that_goes_counts_as_gone_and_one_with_another_name_not_at_all() -> None:
+    going = listed(metadata={"deletionTimestamp": "2026-11-22T17:03:11Z"})
+    assert read_scan(going, "data402") == (PATH, None)
+    assert read_scan(listed(metadata={"name": "bl402-by-hand"}), "data402") is None
+
+
 @pytest.mark.parametrize(
-    "changes",
-    [{"metadata": {"deletionTimestamp": "2026-11-22T17:03:11Z"}}, {"metadata": {"name": "bl402-by-hand"}}],
+    ("conditions", "size", "transferred"),
+    [
+        ([{"type": "Transferred", "status": "True"}], 1203456, True),
+        ([{"type": "Transferred", "status": "False"}], 1203456, False),
+        ([{"type": "Transferred", "status": "True"}], 5, False),
+    ],
 )
-def test_a_scan_that_goes_or_has_another_name_than_its_file_does_not_count(changes: dict[str, Any]) -> None:
-    assert read_scan(listed(**changes), "data402") is None
+def test_a_copy_counts_only_for_the_content_in_spec(
+    conditions: list[dict[str, str]], size: int, transferred: bool
+) -> None:
+    content = {"size": size, "modifiedAt": "2026-11-22T17:03:11.123456Z"}
+    found = read_scan(listed(status={"conditions": conditions, "content": content}), "data402")
+    assert found is not None
+    assert found[1] is not None
+    assert found[1].transferred is transferred
 
 
 @pytest.mark.parametrize(("phase", "given_up"), [("Failed", True), ("Refused", True), ("Pending", False)])
@@ -99,4 +117,5 @@ def test_what_a_person_abandoned_is_not_asked_for_again(phase: str, given_up: bo
     }
     found = read_scan(listed(**changes), "data402")
     assert found is not None
+    assert found[1] is not None
     assert found[1].succeeded is given_up

@@ -4,47 +4,49 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 import click
 
 from dichroism_crds.client import Api, Denied
-from dichroism_crds.config import Config, Endpoint
-from dichroism_crds.config.loader import ConfigError, load
-from dichroism_watcher import health, logs
+from dichroism_crds.config import Config
+from dichroism_watcher import backfill_command, health, kubeconfig, logs, status_command
+from dichroism_watcher.journal import Journal
+from dichroism_watcher.journal_file import JournalBrokenError, JournalError
+from dichroism_watcher.options import (
+    beamline_option,
+    chosen_beamlines,
+    config_option,
+    journal_option,
+    journal_path,
+    loaded,
+    namespace_option,
+)
+from dichroism_watcher.process import WatcherProcess
+from dichroism_watcher.scan_feed import RELIST_S
 from dichroism_watcher.throttle import IN_FLIGHT, RATE, Throttle
-from dichroism_watcher.watch import RELIST_S, BeamlineWatch
 
 log = logging.getLogger(__name__)
 
 
-def root_of(endpoint: Endpoint) -> Path:
-    """The endpoint's folder as this process sees it: its mount, or its root at the site when we run there."""
-    return endpoint.mount or Path(endpoint.root_path)
-
-
-def watches_of(
-    config: Config, names: Iterable[str], api: Api, throttle: Throttle, relist_s: float
-) -> list[BeamlineWatch]:
-    """A watch for each named beamline."""
-    beamlines = [config.beamlines[name] for name in names]
-    roots = {one.name: root_of(config.endpoints[one.watch.root]) for one in beamlines}
-    return [BeamlineWatch(one, roots[one.name], api, throttle, relist_s) for one in beamlines]
-
-
 async def _watch(
-    config: Config, names: Sequence[str], namespace: str | None, health_port: int | None, rate: float, relist_s: float
+    config: Config,
+    names: Sequence[str],
+    namespace: str | None,
+    journal: Journal,
+    health_port: int | None,
+    throttle: Throttle,
+    relist_s: float,
 ) -> None:
     async with await Api.connect(namespace) as api:
-        watches = watches_of(config, names, api, Throttle(IN_FLIGHT, rate), relist_s)
-        for watch in watches:
-            log.info("watching", extra={"beamline": watch.name})
-        server = None if health_port is None else await health.serve(watches, health_port)
+        process = WatcherProcess.make(config, names, api, journal, throttle, relist_s)
+        for name, watch in process.watches.items():
+            log.info("watching", extra={"beamline": name, "files": watch.counts().settled})
+        server = None if health_port is None else await health.serve(process, health_port)
+        journal.note("health_port", "" if server is None else str(server.addresses[0][1]))
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for watch in watches:
-                    tasks.create_task(watch.run())
+            await process.run()
         finally:
             if server is not None:
                 await server.cleanup()
@@ -69,22 +71,37 @@ async def _until_signal(work: "asyncio.Task[None]") -> None:
         log.info("stopped by a signal; unfinished work is found again at the next start")
 
 
-@click.command(name="watcher")
-@click.option(
-    "--config",
-    "config_file",
-    envvar="DICHROISM_CONFIG",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration.",
-)
-@click.option("--beamline", "beamlines", multiple=True, help="Watch this beamline only; repeatable. Default: all.")
-@click.option(
-    "--namespace",
-    envvar="DICHROISM_NAMESPACE",
-    help="Namespace of the Scans. Default: that of the pod or of the kubeconfig.",
-)
-@click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /healthz and /metrics on this port.")
+def _run(journal: Journal, work: Coroutine[None, None, None]) -> None:
+    """Run ``work`` with the journal. One that breaks is set aside, and the process ends, to be started anew."""
+
+    async def main() -> None:
+        await _until_signal(asyncio.ensure_future(work))
+
+    try:
+        asyncio.run(main())
+    except Denied as error:
+        raise click.ClickException(error.message) from error
+    except BaseExceptionGroup as group:
+        broken = group.subgroup(JournalBrokenError)
+        if broken is None:
+            raise
+        journal.set_aside(str(_first(broken)))
+        raise click.ClickException("the journal broke; start the watcher again, it makes a new one") from group
+    finally:
+        journal.close()
+
+
+def _first(group: BaseExceptionGroup[JournalBrokenError]) -> JournalBrokenError:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+@click.group(name="watcher", invoke_without_command=True)
+@config_option
+@beamline_option
+@namespace_option
+@journal_option
+@click.option("--health-port", type=click.IntRange(0, 65535), help="Serve /livez, /readyz, /metrics and /status here.")
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "json", "plain"]),
@@ -98,34 +115,32 @@ async def _until_signal(work: "asyncio.Task[None]") -> None:
     type=click.FloatRange(0.1),
     default=RELIST_S,
     show_default=True,
-    help="Seconds between two lists of all Scans: how soon a deleted Scan comes back.",
+    help="Seconds between two lists of all Scans, should the watch over them have missed something.",
 )
+@click.pass_context
 def command(
-    config_file: Path,
+    context: click.Context,
+    config_file: Path | None,
     beamlines: tuple[str, ...],
     namespace: str | None,
+    journal: Path | None,
     health_port: int | None,
     log_format: str,
     rate: float,
     relist: float,
 ) -> None:
     """Find finished files on the acquisition storage and create a Scan for each."""
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-    unknown = sorted(set(beamlines) - set(config.beamlines))
-    if unknown:
-        raise click.ClickException(
-            f"{config_file} has no beamline {', '.join(unknown)}; it has {', '.join(config.beamlines)}"
-        )
+    if context.invoked_subcommand is not None:
+        return
+    config = loaded(config_file)
+    names = chosen_beamlines(config, beamlines)
     logs.configure(json_lines=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
-    names = list(dict.fromkeys(beamlines or config.beamlines))
-
-    async def main() -> None:
-        await _until_signal(asyncio.ensure_future(_watch(config, names, namespace, health_port, rate, relist)))
-
     try:
-        asyncio.run(main())
-    except Denied as error:
-        raise click.ClickException(error.message) from error
+        opened = Journal.open(journal_path(journal))
+    except JournalError as error:
+        raise click.ClickException(str(error)) from error
+    _run(opened, _watch(config, names, namespace, opened, health_port, Throttle(IN_FLIGHT, rate), relist))
+
+
+for subcommand in (status_command.command, backfill_command.command, kubeconfig.command):
+    command.add_command(subcommand)

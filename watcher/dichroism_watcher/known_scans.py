@@ -1,17 +1,15 @@
-"""The beamline's Scans as the API lists them, boiled down to what the watcher compares: path, content, succeeded.
+"""The beamline's Scans as the API tells of them, boiled down to what the watcher compares: path, content, how far.
 
-Read from plain JSON, because at start-up this may be many thousand objects and no more than five fields matter.
+Read from plain JSON, because at start-up this may be many thousand objects and few fields matter.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from dichroism_crds import timestamps
-from dichroism_crds.client import Api
-from dichroism_crds.kinds import SUCCEEDED, Scan, ScanPhase
-from dichroism_crds.names import ANNOTATION_ABANDON, scan_name
-from dichroism_watcher.ledger import FileContent, KnownScan
+from dichroism_crds.kinds import SUCCEEDED, ScanPhase, Step
+from dichroism_crds.names import ANNOTATION_ABANDON, ANNOTATION_MOVED_TO, LABEL_ORIGIN, Origin, scan_name
+from dichroism_watcher.records import FileContent, KnownScan
 
 _ENDED = (ScanPhase.FAILED, ScanPhase.REFUSED)
 
@@ -21,41 +19,29 @@ def _content(fields: dict[str, Any]) -> FileContent:
     return FileContent(int(fields["size"]), timestamps.to_ns(modified) // 1000)
 
 
-def read_scan(item: dict[str, Any], endpoint: str) -> tuple[str, KnownScan] | None:
-    """Path and state of a listed Scan; None for one that is going away or whose name is not its file's.
+def read_scan(item: dict[str, Any], endpoint: str) -> tuple[str, KnownScan | None] | None:
+    """Path and state of a Scan; no state for one that is going away, None for one whose name is not its file's.
 
     Raises:
-        KeyError, TypeError, ValueError: the object is not of the expected form.
+        KeyError, TypeError, ValueError, AttributeError: the object is not of the expected form.
     """
     metadata, spec, status = item["metadata"], item["spec"], item.get("status", {})
-    if metadata.get("deletionTimestamp") or metadata["name"] != scan_name(spec["beamline"], endpoint, spec["path"]):
+    if metadata["name"] != scan_name(spec["beamline"], endpoint, spec["path"]):
         return None
+    if metadata.get("deletionTimestamp"):
+        return spec["path"], None
     content = _content(spec)
-    succeeded = (
-        any(one["type"] == SUCCEEDED and one["status"] == "True" for one in status.get("conditions", ()))
-        and _content(status["content"]) == content
-    )
+    true = {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
+    current = "content" in status and _content(status["content"]) == content
+    annotations = metadata.get("annotations", {})
     # A person gave this content up: like one that succeeded, it is not asked for again.
-    given_up = status.get("phase") in _ENDED and bool(metadata.get("annotations", {}).get(ANNOTATION_ABANDON))
-    return spec["path"], KnownScan(content, succeeded or given_up)
-
-
-async def list_scans(
-    api: Api, beamline: str, endpoint: str, on_unreadable: Callable[[str, str], None]
-) -> dict[str, KnownScan]:
-    """All Scans of the beamline by path.
-
-    Raises:
-        ApiError: the list failed or its snapshot expired; nothing is returned then, because a part of the list would
-            look like deleted Scans.
-    """
-    scans: dict[str, KnownScan] = {}
-    async for item in api.list_pages(api.path(Scan), field_selector=f"spec.beamline={beamline}"):
-        try:
-            found = read_scan(item, endpoint)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            on_unreadable(str(item.get("metadata", {}).get("name")), f"{type(error).__name__}: {error}")
-            continue
-        if found is not None:
-            scans[found[0]] = found[1]
-    return scans
+    ended = status.get("phase") in _ENDED
+    given_up = ended and bool(annotations.get(ANNOTATION_ABANDON))
+    return spec["path"], KnownScan(
+        content,
+        succeeded=(current and SUCCEEDED in true) or given_up,
+        transferred=current and Step.TRANSFERRED.value in true,
+        moved=bool(annotations.get(ANNOTATION_MOVED_TO)),
+        ended=ended or bool(spec.get("suspend")),
+        live=metadata.get("labels", {}).get(LABEL_ORIGIN, Origin.LIVE) == Origin.LIVE,
+    )

@@ -1,91 +1,34 @@
 """What the watcher knows of one beamline's files, and what has to be done next. Pure logic: no disk, no API, no clock.
 
-A file is *open* while something may still have to be done for it, and has a :class:`FileRecord`. It is *settled* once
-this process saw the Scan of its present content succeed; of a settled file only eight bytes stay, so that a million of
-them fit. Files last modified before ``since`` leave no trace at all, unless they have a Scan: their modification time
+A file is *open* while something may still have to be done for it, and has a ``FileRecord``. It is *settled* once
+the Scan of its present content was seen to succeed; of a settled file only eight bytes stay, so that a million of them
+fit. Files last modified before ``since`` leave no trace at all, unless they have a Scan: their modification time
 decides, not when they appeared here. Contents are compared like the API does: size and modification time in whole
-microseconds; the inode only matters while a file is observed.
+microseconds; the inode only matters while a file is observed, and to recognise one that was moved.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
 
 from dichroism_crds.paths import PathError, check_relative_path
-from dichroism_watcher.stability import Look, Seen, Stillness, observe, quiet_for
+from dichroism_watcher.records import (
+    Changes,
+    Counts,
+    FileContent,
+    FileRecord,
+    Held,
+    KnownScan,
+    Missing,
+    State,
+    Submission,
+)
+from dichroism_watcher.stability import Look, Seen, observe, quiet_for
 from dichroism_watcher.walk import Listing, join
 
 EMPTY_REPORT_AFTER = 10
 """Quiet periods after which a new file that is still empty is reported."""
-
-
-class FileContent(NamedTuple):
-    """Size in bytes and modification time in microseconds since the epoch."""
-
-    size: int
-    mtime_us: int
-
-    @classmethod
-    def of(cls, seen: Seen) -> "FileContent":
-        """The content as the API can express it."""
-        return cls(seen.size, seen.mtime_ns // 1000)
-
-
-class KnownScan(NamedTuple):
-    """What a list of the API said of a path; ``succeeded`` speaks about exactly this content."""
-
-    content: FileContent
-    succeeded: bool
-
-
-class State(Enum):
-    """Life of an open file."""
-
-    OBSERVED = "observed"
-    FINISHED = "finished"
-    ACCEPTED = "accepted"
-    QUARANTINED = "quarantined"
-
-
-@dataclass(slots=True)
-class FileRecord:
-    """An open file. ``accepted`` is the content that the API last held of it, at ``accepted_at`` (s, monotonic)."""
-
-    stillness: Stillness
-    state: State = State.OBSERVED
-    accepted: FileContent | None = None
-    accepted_at: float = 0.0
-    queued: bool = False
-    illegal: bool = False
-    reported_empty: bool = False
-
-    @property
-    def content(self) -> FileContent:
-        """The content at the last look."""
-        return FileContent.of(self.stillness.seen)
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a step brought about, for the caller to act on and to log. All by path."""
-
-    to_submit: list[str] = field(default_factory=list)
-    quarantined: dict[str, str] = field(default_factory=dict)
-    empty: list[str] = field(default_factory=list)
-    vanished: list[str] = field(default_factory=list)
-    """Files that went before their last content was accepted."""
-
-
-class Counts(NamedTuple):
-    """Files by what is to be done for them."""
-
-    observed: int
-    pending: int
-    accepted: int
-    quarantined: int
-    settled: int
+TOLD_QUIET_S = 1.0
+"""Quiet period of a file whose end was told by a sentinel: enough to see that nobody writes on."""
 
 
 class Ledger:
@@ -97,13 +40,21 @@ class Ledger:
         self._open: dict[str, dict[str, FileRecord]] = {}
         self._settled: dict[str, array[int]] = {}
         self._known: dict[str, KnownScan] = {}
+        self._expected: set[str] = set()
+        self._moved: dict[str, str] = {}
+        self._moved_to: dict[str, str] = {}
         self._visited: set[str] = set()
         self._untold: set[str] = set()
 
-    @property
-    def had_files(self) -> bool:
-        """Whether any file is or was there that mattered."""
-        return bool(self._open or self._settled)
+    def restore(self, path: str, held: Held) -> None:
+        """Take in what the journal remembers of a file that was there when it was last looked for."""
+        if held.safe:
+            folder, _, name = path.rpartition("/")
+            self._settled.setdefault(folder, array("Q")).append(_mark(name, *held.content))
+            return
+        self._expected.add(path)
+        if held.scan_path is not None:
+            self._link(path, held.scan_path)
 
     def counts(self) -> Counts:
         """Present numbers, for metrics."""
@@ -118,19 +69,32 @@ class Ledger:
             sum(map(len, self._settled.values())),
         )
 
+    def open_files(self, state: State) -> Iterator[tuple[str, FileRecord]]:
+        """The open files of a state, by path."""
+        return ((path, record) for path, record in self._records() if record.state is state)
+
+    def changed_ns(self, path: str) -> int:
+        """When the inode of an open file last changed (ns); 0 for one that is not open."""
+        record = self._record(path)
+        return 0 if record is None else record.stillness.seen.changed_ns
+
     def known(self, path: str) -> KnownScan | None:
         """What the API last said of the path."""
         return self._known.get(path)
 
+    def known_paths(self) -> set[str]:
+        """The paths of all Scans."""
+        return set(self._known)
+
     # --- what the disk says
 
     def begin_pass(self) -> None:
-        """A pass over the tree begins."""
+        """A pass over the whole tree begins."""
         self._visited.clear()
         self._untold.clear()
 
     def observe(self, listing: Listing) -> Changes:
-        """Take in one folder. Files missing from it are gone, unless the look was incomplete."""
+        """Take in one whole folder. Files missing from it are gone, unless the look was incomplete."""
         changes = Changes()
         self._visited.add(listing.folder)
         self._untold.update(join(listing.folder, name) for name in listing.unreadable)
@@ -139,19 +103,69 @@ class Ledger:
             return changes
         records = self._open.get(listing.folder, {})
         settled, still = frozenset(self._settled.get(listing.folder, ())), array("Q")
-        here: dict[str, FileRecord] = {name: records[name] for name in listing.unreadable if name in records}
+        # A file that another look met after this one began may be missing from this one.
+        here = {
+            name: record
+            for name, record in records.items()
+            if name in listing.unreadable or record.looked_at > listing.look.began
+        }
+        ignored: set[str] = set()
+        new_marks = array("Q")
         for name, seen in listing.files:
             mark = _mark(name, seen.size, seen.mtime_ns // 1000)
-            if mark in settled:
+            if mark in settled and name not in records:
                 still.append(mark)
-            elif (record := self._look_at(listing, name, seen, records.get(name), changes)) is not None:
-                if self._succeeded(join(listing.folder, name), record):
-                    still.append(mark)
-                else:
-                    here[name] = record
-        self._report_vanished(listing.folder, (item for item in records.items() if item[0] not in here), changes)
+            elif (record := self._look_at(listing, name, seen, records.get(name), changes)) is None:
+                ignored.add(name)
+            elif self._succeeded(path := join(listing.folder, name), record):
+                changes.held[path] = self._held(path, record, safe=True)
+                self._unlink(path)
+                new_marks.append(mark)
+                here.pop(name, None)
+            else:
+                here[name] = record
+        self._note_gone(listing, records, here, ignored, not listing.unreadable and len(still) < len(settled), changes)
+        still += new_marks
         # An entry that could not be read may be a settled file, and a mark does not tell which: then all are kept.
         self._store(listing.folder, here, array("Q", {*settled, *still}) if listing.unreadable else still)
+        return changes
+
+    def _note_gone(
+        self,
+        listing: Listing,
+        records: Mapping[str, FileRecord],
+        here: Mapping[str, FileRecord],
+        ignored: set[str],
+        settled_gone: bool,
+        changes: Changes,
+    ) -> None:
+        if settled_gone or records.keys() - here.keys():
+            present = frozenset([name for name, _ in listing.files]).union(listing.unreadable)
+            gone = [(name, records[name]) for name in records.keys() - here.keys() - present]
+            self._report_vanished(listing.folder, gone, changes)
+            if settled_gone or any(record.accepted is not None for _, record in gone):
+                changes.missing[listing.folder] = Missing(present, frozenset(ignored))
+
+    def glance(self, listing: Listing) -> Changes:
+        """Take in some files of one folder. Nothing is said about those that are not in the listing."""
+        changes = Changes()
+        if listing.files:
+            self._visited.add(listing.folder)
+        records = self._open.get(listing.folder, {})
+        settled = frozenset(self._settled.get(listing.folder, ()))
+        for name, seen in listing.files:
+            if name not in records and _mark(name, seen.size, seen.mtime_ns // 1000) in settled:
+                continue
+            asked = len(changes.due)
+            record = self._look_at(listing, name, seen, records.get(name), changes)
+            if record is None:
+                continue
+            path = join(listing.folder, name)
+            self._open.setdefault(listing.folder, records)[name] = record
+            if self._succeeded(path, record):
+                self._settle(path, record, changes)
+            elif record.state is State.OBSERVED and seen.size and len(changes.due) == asked:
+                changes.due.append((record.stillness.since + self._quiet_period(listing, name), path))
         return changes
 
     def end_pass(self) -> Changes:
@@ -160,28 +174,53 @@ class Ledger:
         for folder in [*self._open, *(folder for folder in self._settled if folder not in self._open)]:
             if folder in self._visited or self._hidden(folder):
                 continue
-            self._report_vanished(folder, iter(self._open.get(folder, {}).items()), changes)
+            records = self._open.get(folder, {})
+            self._report_vanished(folder, records.items(), changes)
+            if folder in self._settled or any(record.accepted is not None for record in records.values()):
+                changes.missing[folder] = Missing()
             self._store(folder, {}, array("Q"))
+        for path in [path for path in self._expected if not self._hidden(path)]:
+            # It had a Scan when the journal was last written, and was not met.
+            changes.gone.append(path)
+            self._expected.discard(path)
         return changes
+
+    def track(self, path: str) -> None:
+        """A file that is older than ``since`` counts nevertheless: it had a Scan before."""
+        self._expected.add(path)
 
     def _look_at(
         self, listing: Listing, name: str, seen: Seen, record: FileRecord | None, changes: Changes
     ) -> FileRecord | None:
         path = join(listing.folder, name)
-        if record is None or record.accepted is None:
-            if seen.mtime_ns < self._since_ns and path not in self._known:
+        if record is not None and record.looked_at > listing.look.began:
+            return record
+        if record is None or not record.tracked:
+            tracked = path in self._expected or path in self._known
+            if seen.mtime_ns < self._since_ns and not tracked:
                 return None
             if record is None:
+                changes.new.append(path)
                 record = _new_record(path, seen, listing.look, changes)
+                if not record.illegal:
+                    changes.due.append((record.stillness.since + self._quiet_period(listing, name), path))
+            record.tracked = tracked
+            self._expected.discard(path)
+        record.device = listing.device
         if not record.illegal:
-            self._advance(path, record, seen, listing.look, changes)
+            self._advance(path, record, seen, listing, changes)
+        record.looked_at = listing.look.ended
         return record
 
-    def _advance(self, path: str, record: FileRecord, seen: Seen, look: Look, changes: Changes) -> None:
+    def _advance(self, path: str, record: FileRecord, seen: Seen, listing: Listing, changes: Changes) -> None:
+        look, quiet = listing.look, self._quiet_period(listing, path.rpartition("/")[2])
         stillness = observe(record.stillness, seen, look)
         if stillness is not record.stillness:
+            if record.content != FileContent.of(seen):
+                self._unlink(path)
             record.stillness, record.state, record.reported_empty = stillness, State.OBSERVED, False
-        if record.state is not State.OBSERVED or quiet_for(stillness, look) < self._quiet:
+            changes.due.append((stillness.since + quiet, path))
+        if record.state is not State.OBSERVED or quiet_for(stillness, look) < quiet:
             return
         if seen.size == 0 and record.accepted is None and path not in self._known:
             # Instruments create the file before they write the first line. One that had a Scan and is empty now is
@@ -190,9 +229,13 @@ class Ledger:
                 record.reported_empty = True
                 changes.empty.append(path)
             return
+        record.finished_at = look.ended
         self._submit(path, record, changes)
 
-    def _report_vanished(self, folder: str, gone: Iterator[tuple[str, FileRecord]], changes: Changes) -> None:
+    def _quiet_period(self, listing: Listing, name: str) -> float:
+        return min(TOLD_QUIET_S, self._quiet) if name in listing.told else self._quiet
+
+    def _report_vanished(self, folder: str, gone: Iterable[tuple[str, FileRecord]], changes: Changes) -> None:
         for name, record in gone:
             if not record.illegal and record.accepted != record.content and record.content.size > 0:
                 changes.vanished.append(join(folder, name))
@@ -212,60 +255,120 @@ class Ledger:
         A file whose Scan is gone without having been seen to succeed, or holds another content, is submitted again.
         """
         changes = Changes()
-        fresh = dict(scans)
+        before, fresh = self._known, dict(scans)
         for path, record in self._records():
+            scan = self._moved.get(path, path)
             if record.accepted is not None and record.accepted_at >= began:
-                fresh[path] = self._known.get(path) or KnownScan(record.accepted, succeeded=False)
+                fresh[scan] = self._known.get(scan) or KnownScan(record.accepted, succeeded=False)
         self._known = fresh
         for path, record in list(self._records()):
-            known = fresh.get(path)
             if record.accepted_at < began:
-                record.accepted = known.content if known else None
-            if record.state is not State.ACCEPTED:
-                continue
-            if record.accepted != record.content:
-                self._submit(path, record, changes)
-            elif self._succeeded(path, record):
-                self._settle(path, record)
+                self._correct(path, record, changes)
+        for path, known in fresh.items():
+            if known.succeeded and before.get(path) != known:
+                self._tell_success(path, known, changes)
         return changes
 
-    def take(self, path: str) -> FileContent | None:
-        """The content to submit now, None when there is nothing (more) to submit for the path."""
+    def told(self, path: str, known: KnownScan | None) -> Changes:
+        """Take in one Scan as the watch tells of it; None: it was deleted."""
+        changes = Changes()
+        before = self._known.get(path)
+        if known is None:
+            self._known.pop(path, None)
+        else:
+            self._known[path] = known
+        for file in {path, self._moved_to.get(path, path)}:
+            record = self._record(file)
+            if record is not None:
+                self._correct(file, record, changes)
+        if known is not None and known.succeeded and known != before:
+            self._tell_success(path, known, changes)
+        return changes
+
+    def _correct(self, path: str, record: FileRecord, changes: Changes) -> None:
+        """Bring a record in line with what is known of its Scan."""
+        known = self._known_of(path)
+        record.tracked |= record.accepted is not None or known is not None
+        record.accepted = known.content if known else None
+        if record.state is not State.ACCEPTED:
+            return
+        if record.accepted != record.content:
+            self._unlink(path)
+            self._submit(path, record, changes)
+        elif self._succeeded(path, record):
+            self._settle(path, record, changes)
+
+    def _tell_success(self, path: str, known: KnownScan, changes: Changes) -> None:
+        file = self._moved_to.get(path, path)
+        if self._record(file) is None:
+            changes.succeeded[file] = known.content
+
+    def take(self, path: str) -> Submission | None:
+        """What to submit now, None when there is nothing (more) to submit for the path."""
         record = self._record(path)
         if record is None or record.state is not State.FINISHED:
             if record is not None:
                 record.queued = False
             return None
-        return record.content
+        seen = record.stillness.seen
+        return Submission(record.content, record.device, seen.inode, seen.changed_ns)
 
     def accepted(self, path: str, content: FileContent, at: float) -> Changes:
         """The API holds ``content`` for the path since ``at`` (s, monotonic)."""
+        self._unlink(path)
+        known = self._known.get(path)
+        same = known is not None and known.content == content
+        self._known[path] = known._replace(moved=False) if known and same else KnownScan(content, succeeded=False)
+        return self._taken(path, content, at)
+
+    def moved(self, path: str, scan_path: str, content: FileContent, at: float) -> Changes:
+        """The file's content is that of the Scan of another path, from which it was moved."""
+        self._link(path, scan_path)
+        return self._taken(path, content, at)
+
+    def proven_safe(self, path: str, content: FileContent) -> Changes:
+        """The journal knows that this content is safe."""
         changes = Changes()
-        self._known[path] = KnownScan(content, succeeded=False)
         record = self._record(path)
         if record is not None:
-            record.queued, record.accepted, record.accepted_at = False, content, at
-            if record.state is State.FINISHED:
+            record.queued = False
+            if record.content == content:
+                self._settle(path, record, changes)
+            elif record.state is State.FINISHED:
                 self._submit(path, record, changes)
         return changes
 
-    def refused(self, path: str, content: FileContent) -> Changes:
+    def _taken(self, path: str, content: FileContent, at: float) -> Changes:
+        changes = Changes()
+        record = self._record(path)
+        if record is not None:
+            record.queued, record.accepted, record.accepted_at, record.tracked = False, content, at, True
+            if record.content == content:
+                changes.held[path] = self._held(path, record)
+            if record.state is State.FINISHED:
+                self._submit(path, record, changes)
+            if self._succeeded(path, record):
+                self._settle(path, record, changes)
+        return changes
+
+    def refused(self, path: str, content: FileContent, reason: str) -> Changes:
         """The API will never take ``content``: the file rests until it changes."""
         changes = Changes()
         record = self._record(path)
         if record is not None:
             record.queued = False
             if record.state is State.FINISHED and record.content == content:
-                record.state = State.QUARANTINED
+                record.state, record.reason = State.QUARANTINED, reason
             elif record.state is State.FINISHED:
                 self._submit(path, record, changes)
         return changes
 
     def _submit(self, path: str, record: FileRecord, changes: Changes) -> None:
         """Decide what a finished file needs: nothing when the API already holds this content."""
-        known = self._known.get(path)
-        if known is not None and known.content == record.content:
+        known = self._known_of(path)
+        if known is not None and known.content == record.content and not (known.moved and path not in self._moved):
             record.state, record.accepted = State.ACCEPTED, record.content
+            changes.held[path] = self._held(path, record)
             return
         record.state = State.FINISHED
         if not record.queued:
@@ -275,8 +378,23 @@ class Ledger:
     def _succeeded(self, path: str, record: FileRecord) -> bool:
         if record.state is not State.ACCEPTED:
             return False
-        known = self._known.get(path)
+        known = self._known_of(path)
         return known is not None and known.succeeded and known.content == record.content
+
+    # --- files whose Scan has another path
+
+    def _known_of(self, path: str) -> KnownScan | None:
+        return self._known.get(self._moved.get(path, path))
+
+    def _link(self, path: str, scan_path: str) -> None:
+        self._unlink(path)
+        if path != scan_path:
+            self._moved[path], self._moved_to[scan_path] = scan_path, path
+
+    def _unlink(self, path: str) -> None:
+        scan_path = self._moved.pop(path, None)
+        if scan_path is not None and self._moved_to.get(scan_path) == path:
+            del self._moved_to[scan_path]
 
     # --- storage
 
@@ -289,7 +407,12 @@ class Ledger:
         folder, _, name = path.rpartition("/")
         return self._open.get(folder, {}).get(name)
 
-    def _settle(self, path: str, record: FileRecord) -> None:
+    def _held(self, path: str, record: FileRecord, *, safe: bool = False) -> Held:
+        return Held(record.content, record.device, record.stillness.seen.inode, safe, self._moved.get(path))
+
+    def _settle(self, path: str, record: FileRecord, changes: Changes) -> None:
+        changes.held[path] = self._held(path, record, safe=True)
+        self._unlink(path)
         folder, _, name = path.rpartition("/")
         del self._open[folder][name]
         self._settled.setdefault(folder, array("Q")).append(_mark(name, *record.content))
@@ -315,6 +438,6 @@ def _new_record(path: str, seen: Seen, look: Look, changes: Changes) -> FileReco
     try:
         check_relative_path(path)
     except PathError as error:
-        record.state, record.illegal = State.QUARANTINED, True
+        record.state, record.illegal, record.reason = State.QUARANTINED, True, str(error)
         changes.quarantined[path] = str(error)
     return record

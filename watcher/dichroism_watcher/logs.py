@@ -9,7 +9,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-FIELDS = ("beamline", "path", "scan", "size", "modified", "how", "reason", "wait", "files", "seconds")
+FIELDS = ("beamline", "path", "before", "scan", "size", "modified", "how", "origin", "reason", "wait", "files")
 """What a log call may give as ``extra``."""
 
 

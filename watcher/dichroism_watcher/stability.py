@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 
 class Seen(NamedTuple):
-    """Attributes of a file at one look: bytes, nanoseconds, inode."""
+    """Attributes of a file at one look: bytes, nanoseconds, inode, and when the inode last changed (ns).
+
+    The last one also changes with names and permissions, so it says nothing about the content.
+    """
 
     size: int
     mtime_ns: int
     inode: int
+    changed_ns: int = 0
 
 
 class Look(NamedTuple):
@@ -33,7 +37,7 @@ class Stillness(NamedTuple):
 
 def observe(before: Stillness | None, seen: Seen, look: Look) -> Stillness:
     """The stillness after one more look: it starts anew whenever anything changed."""
-    if before is not None and before.seen == seen:
+    if before is not None and before.seen[:3] == seen[:3]:
         return before
     return Stillness(seen, look.ended)
 

@@ -11,10 +11,8 @@ from pydantic import ValidationError
 from dichroism_crds import timestamps
 from dichroism_crds.client import AlreadyExists, Api, Denied, Invalid, NotFound, Unavailable
 from dichroism_crds.kinds import Metadata, Scan, ScanSpec
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, scan_name
-from dichroism_watcher.ledger import FileContent
-
-ORIGIN_LIVE = "live"
+from dichroism_crds.names import ANNOTATION_MOVED_TO, LABEL_BEAMLINE, LABEL_ORIGIN, Origin, scan_name
+from dichroism_watcher.records import FileContent
 
 
 class How(Enum):
@@ -55,7 +53,7 @@ def remedy(error: Exception) -> Remedy:
             return Remedy.RETRY_FILE
 
 
-def build_scan(beamline: str, endpoint: str, path: str, content: FileContent) -> Scan:
+def build_scan(beamline: str, endpoint: str, path: str, content: FileContent, origin: Origin = Origin.LIVE) -> Scan:
     """The Scan of a finished file.
 
     Raises:
@@ -65,7 +63,7 @@ def build_scan(beamline: str, endpoint: str, path: str, content: FileContent) ->
         return Scan(
             metadata=Metadata(
                 name=scan_name(beamline, endpoint, path),
-                labels={LABEL_BEAMLINE: beamline, LABEL_ORIGIN: ORIGIN_LIVE},
+                labels={LABEL_BEAMLINE: beamline, LABEL_ORIGIN: origin.value},
             ),
             spec=ScanSpec(
                 beamline=beamline,
@@ -108,12 +106,31 @@ async def _bring_up_to_date(api: Api, wanted: Scan) -> How:
                 f"Scan {wanted.name} describes {held.spec.path!r} of {held.spec.beamline} instead of this file, which "
                 "is therefore not copied: delete that Scan, then change this file's modification time"
             )
-        if held.content == wanted.content:
+        patch: dict[str, object] = {}
+        if held.content != wanted.content:
+            patch["spec"] = wanted.spec.model_dump(mode="json", by_alias=True, include={"size", "modified_at"})
+        if ANNOTATION_MOVED_TO in held.metadata.annotations:  # the file is back
+            patch["metadata"] = {"annotations": {ANNOTATION_MOVED_TO: None}}
+        if not patch:
             return How.UNCHANGED
-        content = wanted.spec.model_dump(mode="json", by_alias=True, include={"size", "modified_at"})
-        await api.patch(Scan, wanted.name, {"spec": content})
+        await api.patch(Scan, wanted.name, patch)
     except NotFound as error:
         raise NotNowError(f"Scan {wanted.name} was deleted meanwhile; it is created again") from error
     except ValidationError as error:
         raise NotNowError(f"Scan {wanted.name} cannot be read by this version: {error}") from error
     return How.UPDATED
+
+
+async def note_moved(api: Api, name: str, path: str) -> bool:
+    """Write on a Scan where its file is now; False when there is no such Scan (any more).
+
+    Raises:
+        ApiError: the API refused or did not answer; it may have acted nevertheless.
+    """
+    try:
+        await api.patch(Scan, name, {"metadata": {"annotations": {ANNOTATION_MOVED_TO: path}}})
+    except NotFound:
+        return False
+    except ValidationError as error:
+        raise NotNowError(f"Scan {name} cannot be read by this version: {error}") from error
+    return True

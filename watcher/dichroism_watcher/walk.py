@@ -1,9 +1,10 @@
-"""One pass over a folder tree: names and attributes of regular files, nothing else.
+"""Looks at a folder tree: names and attributes of regular files, nothing else.
 
 Folders are listed and entries lstat'ed; no file is opened and no link followed. Everything blocks, so callers run it in
 a thread. What cannot be read is reported as such, because a folder that cannot be read is not an empty folder.
 """
 
+import contextlib
 import fnmatch
 import os
 import re
@@ -11,34 +12,44 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_watcher.stability import Look, Seen
 
 
-class RootUnavailableError(Exception):
-    """The watched root is not what it was: nothing seen below it may be believed, above all not that files are gone."""
-
-
-class Excludes:
-    """Globs of what is not a scan. Our own folder is always left out.
+class Rules:
+    """What counts as a scan file: globs of what does not, and how the end of one is told.
 
     A pattern with a slash is matched with the whole relative path, any other with every single name on it, so that it
-    also shuts out folders. Upper and lower case differ.
+    also shuts out folders. Upper and lower case differ. Our own folder is always left out. ``sentinel`` is the name of
+    a file beside the scan file that tells its end, with ``{name}`` or ``{stem}`` for the scan file's; it is no scan.
     """
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        every = (PRIVATE_DIR, *patterns)
+    def __init__(self, excluded: Iterable[str] = (), sentinel: str | None = None) -> None:
+        every = (PRIVATE_DIR, *excluded)
         self._name = _any_of([pattern for pattern in every if "/" not in pattern])
         self._path = _any_of([pattern for pattern in every if "/" in pattern])
+        self._sentinel = sentinel
+        literal = re.split(r"\{name\}|\{stem\}", sentinel) if sentinel else []
+        self._sentinels = re.compile(".+".join(map(re.escape, literal)), re.DOTALL) if sentinel else None
 
-    def match(self, folder: str, name: str) -> bool:
+    def excludes(self, folder: str, name: str) -> bool:
         """Whether the entry ``name`` of ``folder`` (relative) is left out."""
         if self._name is not None and self._name.match(name):
             return True
         return self._path is not None and self._path.match(join(folder, name)) is not None
+
+    def is_sentinel(self, name: str) -> bool:
+        """Whether a file of that name tells of another one."""
+        return self._sentinels is not None and self._sentinels.fullmatch(name) is not None
+
+    def sentinel_of(self, name: str) -> str | None:
+        """Name of the file that tells the end of the scan file ``name``; None without such a rule."""
+        if self._sentinel is None:
+            return None
+        return self._sentinel.replace("{name}", name).replace("{stem}", PurePosixPath(name).stem)
 
 
 def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
@@ -63,78 +74,97 @@ class Listing:
     """Folders not entered because no legal path leads through them, with the reason."""
     skipped: int = 0
     """Links, sockets, devices."""
+    told: frozenset[str] = frozenset()
+    """Files whose end was told by a sentinel that is not older than they are."""
+    device: int = 0
+    inode: int = 0
+    mtime_ns: int = 0
+    """Of the folder itself, from before it was listed: names that come later change the time."""
     error: str | None = None
 
     def problems(self) -> dict[str, str]:
         """What could not be looked at, by relative path; the root is ``.``."""
         own = {} if self.error is None else {self.folder or ".": self.error}
         below = {join(self.folder, name): reason for name, reason in self.unreadable.items()}
-        return own | below | self.illegal_folders
+        return own | below
 
 
-class Root:
-    """A watched root and the proof that it is still the same one."""
+def walk(
+    root: Path,
+    rules: Rules,
+    folder: str = "",
+    on_folder: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Listing]:
+    """Every folder from ``folder`` (relative, the root is ``""``) downwards, one listing each.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._device: int | None = None
-
-    def check(self, *, had_files: bool) -> None:
-        """Prove that the root is there, is the file system it was, and did not suddenly turn empty.
-
-        Raises:
-            RootUnavailableError: it is not; the text says how and what to do.
-        """
-        try:
-            found = self.path.stat()
-            with os.scandir(self.path) as entries:
-                empty = had_files and next(entries, None) is None
-        except OSError as error:
-            raise RootUnavailableError(
-                f"watched root {self.path}: {error.strerror}; mount it or correct the config"
-            ) from error
-        if not stat.S_ISDIR(found.st_mode):
-            raise RootUnavailableError(f"watched root {self.path} is not a folder; correct the config")
-        if self._device is not None and found.st_dev != self._device:
-            raise RootUnavailableError(
-                f"watched root {self.path} is on another device than before, so it was probably unmounted: "
-                "mount it again; if the change is meant, restart the watcher"
-            )
-        if empty:
-            raise RootUnavailableError(
-                f"watched root {self.path} is empty where files had been, so it was probably unmounted: "
-                "mount it again; if all files were meant to go, restart the watcher"
-            )
-        self._device = found.st_dev
-
-
-def walk(root: Path, excludes: Excludes, clock: Callable[[], float] = time.monotonic) -> Iterator[Listing]:
-    """Every folder below ``root``, one listing each; the root itself is the folder ``""``."""
-    waiting = [""]
+    ``on_folder`` is called with each of them right before it is listed.
+    """
+    waiting = [folder]
     while waiting:
-        listing, below = _list(root, waiting.pop(), excludes, clock)
+        here = waiting.pop()
+        on_folder(here)
+        listing, below = list_folder(root, rules, here, clock)
         waiting.extend(below)
         if listing is not None:
             yield listing
 
 
-def _list(root: Path, folder: str, excludes: Excludes, clock: Callable[[], float]) -> tuple[Listing | None, list[str]]:
+def list_folder(
+    root: Path, rules: Rules, folder: str, clock: Callable[[], float] = time.monotonic
+) -> tuple[Listing | None, list[str]]:
+    """One folder and the folders in it; None when there is no such folder."""
     listing = Listing(folder, Look(clock(), 0.0))
     below: list[str] = []
+    sentinels: dict[str, int] = {}
+    where = os.path.join(root, folder)  # noqa: PTH118 - a Path per file costs memory and time
     try:
-        with os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118 - a Path per file costs memory and time
+        own = os.stat(where)  # noqa: PTH116
+        listing.device, listing.inode, listing.mtime_ns = own.st_dev, own.st_ino, own.st_mtime_ns
+        with os.scandir(where) as entries:
             for entry in entries:
-                if not excludes.match(folder, entry.name):
-                    _take(entry, listing, below)
+                if not rules.excludes(folder, entry.name):
+                    _take(entry, rules, listing, below, sentinels)
     except (FileNotFoundError, NotADirectoryError):
         return None, []  # removed since its parent was listed
     except OSError as error:
         listing.error = error.strerror or str(error)
     listing.look = Look(listing.look.began, clock())
+    if sentinels:
+        listing.told = frozenset(
+            name for name, seen in listing.files if sentinels.get(rules.sentinel_of(name) or "", -1) >= seen.mtime_ns
+        )
     return listing, below
 
 
-def _take(entry: os.DirEntry[str], listing: Listing, below: list[str]) -> None:
+def glance(
+    root: Path, rules: Rules, folder: str, names: Iterable[str], clock: Callable[[], float] = time.monotonic
+) -> tuple[Listing, list[str]]:
+    """Single files of one folder, and those of the names that are folders. What is gone or unreadable is left out."""
+    listing = Listing(folder, Look(clock(), 0.0))
+    below: list[str] = []
+    told: set[str] = set()
+    where = os.path.join(root, folder)  # noqa: PTH118
+    for name in names:
+        try:
+            found = os.lstat(os.path.join(where, name))  # noqa: PTH118
+        except (OSError, ValueError):
+            continue
+        listing.device = found.st_dev
+        if stat.S_ISREG(found.st_mode):
+            listing.files.append((name, _seen(found)))
+            sentinel = rules.sentinel_of(name)
+            if sentinel is not None and _modified(os.path.join(where, sentinel)) >= found.st_mtime_ns:  # noqa: PTH118
+                told.add(name)
+        elif stat.S_ISDIR(found.st_mode):
+            with contextlib.suppress(PathError):  # told by the pass
+                below.append(check_relative_path(join(folder, name)))
+    listing.told = frozenset(told)
+    listing.look = Look(listing.look.began, clock())
+    return listing, below
+
+
+def _take(entry: os.DirEntry[str], rules: Rules, listing: Listing, below: list[str], sentinels: dict[str, int]) -> None:
     try:
         found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -143,7 +173,10 @@ def _take(entry: os.DirEntry[str], listing: Listing, below: list[str]) -> None:
         listing.unreadable[entry.name] = error.strerror or str(error)
         return
     if stat.S_ISREG(found.st_mode):
-        listing.files.append((entry.name, Seen(found.st_size, found.st_mtime_ns, found.st_ino)))
+        if rules.is_sentinel(entry.name):
+            sentinels[entry.name] = found.st_mtime_ns
+        else:
+            listing.files.append((entry.name, _seen(found)))
     elif stat.S_ISDIR(found.st_mode):
         path = join(listing.folder, entry.name)
         try:
@@ -152,3 +185,16 @@ def _take(entry: os.DirEntry[str], listing: Listing, below: list[str]) -> None:
             listing.illegal_folders[path] = str(error)
     else:
         listing.skipped += 1
+
+
+def _seen(found: os.stat_result) -> Seen:
+    return Seen(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+
+
+def _modified(path: str) -> int:
+    """Modification time (ns) of a regular file, -1 when there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return -1
+    return found.st_mtime_ns if stat.S_ISREG(found.st_mode) else -1

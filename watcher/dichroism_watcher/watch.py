@@ -1,254 +1,140 @@
-"""One beamline's watch: passes over the tree feed the ledger, workers submit what it asks for, lists correct it.
+"""One beamline's watch: looks at the disk feed the ledger, what it asks for is submitted, what is held is journalled.
 
-This is the wiring. What is decided where: finished and what to do next in ``ledger``, the disk in ``walk``, requests in
-``submit`` and ``known_scans``, pace in ``throttle``.
+This is the wiring. What is decided where: finished and what to do next in ``ledger``, what a file is in ``recognise``,
+when to look in ``passes``, requests in ``submitter`` and ``scan_feed``, pace in ``throttle``.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from dichroism_crds import timestamps
-from dichroism_crds.client import Api, ApiError, Denied, NotFound
+from dichroism_crds.client import Api
 from dichroism_crds.config import Beamline
-from dichroism_crds.names import scan_name
-from dichroism_watcher.daemon_thread import in_daemon_thread
-from dichroism_watcher.known_scans import list_scans
-from dichroism_watcher.ledger import Changes, Counts, FileContent, Ledger
-from dichroism_watcher.submit import Remedy, build_scan, put_scan, remedy
-from dichroism_watcher.throttle import Throttle, backoff
-from dichroism_watcher.walk import Excludes, Listing, Root, RootUnavailableError, walk
+from dichroism_watcher.journal import Journal
+from dichroism_watcher.journal_file import Row
+from dichroism_watcher.ledger import Ledger
+from dichroism_watcher.passes import Passes
+from dichroism_watcher.records import Changes, Counts, FileContent, Held, KnownScan, Missing, State
+from dichroism_watcher.submitter import Submitter
+from dichroism_watcher.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
-RELIST_S = 60.0
-"""Seconds between two lists of the beamline's Scans: how soon a deleted Scan comes back."""
-PAUSE_PER_PASS = 10
-"""A pass is followed by a pause of at least this many times its duration, so passes take a tenth of a core at most."""
-HEALTHY_PAUSES = 3
-"""Pauses between passes that may go by without a look at the disk before the watch counts as unhealthy."""
-_BATCH_FILES = 2000
-_BATCH_FOLDERS = 256
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened so far and how the last pass went; times on the monotonic clock (s)."""
-
-    last_look: float
-    """When part of a pass last succeeded; the start, before any did."""
-    accepted: int = 0
-    api_errors: int = 0
-    vanished: int = 0
-    skipped: int = 0
-    last_pass_s: float = 0.0
-
 
 class BeamlineWatch:
-    """Watches one beamline's root until cancelled."""
+    """Watches one beamline's root until cancelled. Made in a running event loop."""
 
-    def __init__(
-        self, beamline: Beamline, root: Path, api: Api, throttle: Throttle, relist_s: float = RELIST_S
-    ) -> None:
+    def __init__(self, beamline: Beamline, root: Path, api: Api, throttle: Throttle, journal: Journal) -> None:
         self.name = beamline.name
         self.endpoint = beamline.watch.root
-        self.tally = Tally(last_look=time.monotonic())
-        self.root_problem: str | None = None
-        self.unreadable: dict[str, str] = {}
-        self._interval = beamline.watch.interval.total_seconds()
-        self._relist_s = relist_s
-        self._root = Root(root)
-        self._excludes = Excludes(beamline.watch.exclude)
-        self._ledger = Ledger(beamline.watch.quiet_period.total_seconds(), timestamps.to_ns(beamline.watch.since))
-        self._api = api
-        self._throttle = throttle
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._failures: dict[str, int] = {}
-        self._listed = asyncio.Event()
+        self.vanished = 0
+        self._journal = journal
+        self.ledger = Ledger(beamline.watch.quiet_period.total_seconds(), timestamps.to_ns(beamline.watch.since))
+        self.passes = Passes(self.name, root, beamline.watch, self.ledger, self._act)
+        self.submitter = Submitter(
+            self.name, self.endpoint, self.passes.root, api, throttle, journal, self.ledger, self._act
+        )
+        for row in journal.rows(self.name):
+            if row.gone_at is None:
+                held = Held(row.content, row.device, row.inode, row.safe, row.scan_path)
+                self.ledger.restore(row.path, held)
 
-    async def run(self) -> None:
-        """Watch for ever."""
+    async def run(self, listed: asyncio.Event) -> None:
+        """Watch for ever; nothing is asked of the API before the Scans were ``listed``."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._lists())
-            tasks.create_task(self._passes())
-            for _ in range(self._throttle.in_flight):
-                tasks.create_task(self._worker())
+            tasks.create_task(self.passes.run())
+            tasks.create_task(self.submitter.run(listed))
 
     def counts(self) -> Counts:
         """Files by what is to be done for them."""
-        return self._ledger.counts()
+        return self.ledger.counts()
 
-    def late_by(self, now: float) -> float:
-        """Seconds by which the next look is overdue beyond what is tolerated; negative while healthy.
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """What cannot have a Scan, with the reason, by path; of a folder everything in it."""
+        files = {path: record.reason for path, record in self.ledger.open_files(State.QUARANTINED)}
+        return files | self.passes.tally.illegal_folders
 
-        A long pass that gets on is healthy, one that hangs or never begins is not.
-        """
-        return now - self.tally.last_look - HEALTHY_PAUSES * self._pause()
+    @property
+    def watched_folders(self) -> int:
+        """Folders of which the kernel gives notice."""
+        return 0 if self.passes.notices is None else self.passes.notices.watched
 
-    def _pause(self) -> float:
-        return max(self._interval, PAUSE_PER_PASS * self.tally.last_pass_s)
+    def oldest_pending_s(self) -> float:
+        """For how long the API has kept a finished file waiting (s)."""
+        waiting = (record.finished_at for _, record in self.ledger.open_files(State.FINISHED))
+        return time.monotonic() - min(waiting, default=time.monotonic())
 
-    # --- the disk
+    # --- what the Scans say
 
-    async def _passes(self) -> None:
-        while True:
-            began = time.monotonic()
-            try:
-                await self._pass()
-            except RootUnavailableError as error:
-                if str(error) != self.root_problem:
-                    self.root_problem = str(error)
-                    log.error("%s; no file is taken from it meanwhile", error, extra=self._extra())
-            else:
-                if self.root_problem is not None:
-                    self.root_problem = None
-                    log.info("the watched root is back", extra=self._extra())
-                self.tally.last_pass_s = time.monotonic() - began
-            await asyncio.sleep(self._pause())
+    def scans_listed(self, scans: Mapping[str, KnownScan], began: float) -> None:
+        """All Scans of the beamline by path, from a list begun at that moment (s, monotonic)."""
+        self._act(self.ledger.relisted(scans, began))
+        self._journal.forget_gone(self.name, set(scans))
 
-    async def _pass(self) -> None:
-        had_files = self._ledger.had_files
-        await in_daemon_thread(lambda: self._root.check(had_files=had_files))
-        self._ledger.begin_pass()
-        listings = walk(self._root.path, self._excludes)
-        unreadable: dict[str, str] = {}
-        skipped = 0
-        while batch := await in_daemon_thread(lambda: _batch(listings)):
-            self.tally.last_look = time.monotonic()
-            for listing in batch:
-                self._act(self._ledger.observe(listing))
-                unreadable.update(listing.problems())
-                skipped += listing.skipped
-        # Only a root that is still the same one proves that what was not met is gone.
-        await in_daemon_thread(lambda: self._root.check(had_files=had_files))
-        self._act(self._ledger.end_pass())
-        self.tally.skipped = skipped
-        self._report_unreadable(unreadable)
+    def scan_told(self, path: str, known: KnownScan | None) -> None:
+        """One Scan changed; None: it is gone."""
+        self._act(self.ledger.told(path, known))
 
-    def _report_unreadable(self, unreadable: dict[str, str]) -> None:
-        for path in unreadable.keys() - self.unreadable.keys():
-            log.warning(
-                "cannot be read or carried; what it holds is not copied until that is mended",
-                extra=self._extra(path, reason=unreadable[path]),
-            )
-        for path in self.unreadable.keys() - unreadable.keys():
-            log.info("no longer in the way", extra=self._extra(path))
-        self.unreadable = unreadable
+    # --- what a step brought about
 
     def _act(self, changes: Changes) -> None:
-        """Queue and tell what the ledger asks for."""
         for path in changes.to_submit:
-            self._queue.put_nowait(path)
+            self.submitter.put(path)
+        if self.passes.agenda.add(changes.due):
+            self.passes.wake()
+        self._tell(changes)
+        self._remember(changes)
+
+    def _tell(self, changes: Changes) -> None:
         for path, reason in changes.quarantined.items():
             log.warning("quarantined: the file is not copied under this name", extra=self._extra(path, reason=reason))
         for path in changes.empty:
             log.warning("the file stays empty; it is not taken before it has content", extra=self._extra(path))
         for path in changes.vanished:
-            self.tally.vanished += 1
+            self.vanished += 1
             log.warning("the file was removed before it had a Scan", extra=self._extra(path))
 
-    # --- the API
+    def _remember(self, changes: Changes) -> None:
+        for path, held in changes.held.items():
+            self._hold(path, held)
+        for path, content in changes.succeeded.items():
+            self._note_success(path, content)
+        for folder, missing in changes.missing.items():
+            self._note_missing(folder, missing)
+        for path in changes.gone:
+            row = self._journal.row(self.name, path)
+            if row is not None:
+                self._journal.put(row._replace(gone_at=_seconds()))
 
-    async def _lists(self) -> None:
-        failures = 0
-        while True:
-            began = time.monotonic()
-            try:
-                scans = await list_scans(self._api, self.name, self.endpoint, self._unreadable_scan)
-            except ApiError as error:
-                failures += 1
-                self.tally.api_errors += 1
-                self._report_outage(error, first=failures == 1, doing="listing the Scans")
-                await asyncio.sleep(max(backoff(failures, error.retry_after), 0.1))
-                continue
-            if failures:
-                log.info("the Scans can be listed again", extra=self._extra())
-                failures = 0
-            self._act(self._ledger.relisted(scans, began))
-            self._listed.set()
-            await asyncio.sleep(self._relist_s)
+    def _hold(self, path: str, held: Held) -> None:
+        before = self._journal.row(self.name, path)
+        # What was safe once stays so, should a person have a step done again.
+        safe = held.safe or (before is not None and before.safe and before.content == held.content)
+        scan_path = before.scan_path if safe and not held.scan_path and before is not None else held.scan_path
+        self._journal.put(Row(self.name, path, held.content, held.device, held.inode, safe, scan_path))
 
-    def _unreadable_scan(self, name: str, problem: str) -> None:
-        log.warning("a listed Scan cannot be read and is taken as absent", extra=self._extra(scan=name, reason=problem))
+    def _note_success(self, path: str, content: FileContent) -> None:
+        row = self._journal.row(self.name, path)
+        if row is not None and row.content == content:
+            self._journal.put(row._replace(safe=True))
 
-    async def _worker(self) -> None:
-        # Before the first list nobody knows which files have their Scan.
-        await self._listed.wait()
-        while True:
-            path = await self._queue.get()
-            async with self._throttle.slot():
-                # Taken only now: what was finished when it was queued may have changed while it waited.
-                content = self._ledger.take(path)
-                if content is None:
-                    self._failures.pop(path, None)
-                else:
-                    await self._submit(path, content)
+    def _note_missing(self, folder: str, missing: Missing) -> None:
+        for row in self._journal.rows_in(self.name, folder):
+            name = row.path.rpartition("/")[2]
+            if name not in missing.present:
+                if row.gone_at is None:
+                    self._journal.put(row._replace(gone_at=_seconds()))
+            elif name in missing.ignored:
+                self.ledger.track(row.path)
 
-    async def _submit(self, path: str, content: FileContent) -> None:
-        scan = scan_name(self.name, self.endpoint, path)
-        try:
-            how = await put_scan(self._api, build_scan(self.name, self.endpoint, path, content))
-        except Exception as error:  # one file's trouble, even a mistake of ours, must not stop the others
-            self._failed(path, scan, content, error)
-            return
-        if self._throttle.answered():
-            log.info("the API answers again", extra=self._extra())
-        self._failures.pop(path, None)
-        self.tally.accepted += 1
-        modified = timestamps.format_time(timestamps.from_ns(content.mtime_us * 1000))
-        log.info("accepted", extra=self._extra(path, scan=scan, size=content.size, modified=modified, how=how.value))
-        self._act(self._ledger.accepted(path, content, time.monotonic()))
-
-    def _failed(self, path: str, scan: str, content: FileContent, error: Exception) -> None:
-        self.tally.api_errors += 1
-        match remedy(error):
-            case Remedy.REST:
-                self._failures.pop(path, None)
-                log.error(
-                    "quarantined: the API refuses the Scan of this file, which is not copied until it changes",
-                    extra=self._extra(path, scan=scan, reason=str(error)),
-                )
-                self._act(self._ledger.refused(path, content))
-            case Remedy.PAUSE_ALL:
-                first = not self._throttle.failing
-                self._throttle.failed(error.retry_after if isinstance(error, ApiError) else None)
-                self._report_outage(error, first=first, doing="creating Scans")
-                self._again_later(path, error)
-            case Remedy.RETRY_FILE:
-                wait = self._again_later(path, error)
-                log.warning(
-                    "not accepted yet, asked again later",
-                    extra=self._extra(path, scan=scan, reason=f"{type(error).__name__}: {error}", wait=round(wait, 1)),
-                )
-
-    def _again_later(self, path: str, error: Exception) -> float:
-        failures = self._failures[path] = self._failures.get(path, 0) + 1
-        wait = backoff(failures, error.retry_after if isinstance(error, ApiError) else None)
-        asyncio.get_running_loop().call_later(wait, self._queue.put_nowait, path)
-        return wait
-
-    def _report_outage(self, error: Exception, *, first: bool, doing: str) -> None:
-        """Tell of an API that does not serve us: once, and again and again when only a person can mend it."""
-        if first or isinstance(error, Denied | NotFound):
-            log.error(
-                "the API does not serve us; files wait on disk and are tried again",
-                extra=self._extra(reason=f"{doing}: {type(error).__name__}: {error}"),
-            )
-
-    def _extra(self, path: str | None = None, **fields: object) -> dict[str, object]:
-        return {"beamline": self.name, **({} if path is None else {"path": path}), **fields}
+    def _extra(self, path: str, **fields: object) -> dict[str, object]:
+        return {"beamline": self.name, "path": path, **fields}
 
 
-def _batch(listings: Iterator[Listing]) -> list[Listing]:
-    """The next folders of a walk, enough to be worth a thread and few enough not to hold up the event loop."""
-    batch: list[Listing] = []
-    files = 0
-    for listing in listings:
-        batch.append(listing)
-        files += len(listing.files)
-        if files >= _BATCH_FILES or len(batch) >= _BATCH_FOLDERS:
-            break
-    return batch
+def _seconds() -> int:
+    """Now, in s since the epoch: only to forget old rows by."""
+    return timestamps.to_ns(timestamps.now()) // 1_000_000_000

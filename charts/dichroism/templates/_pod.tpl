@@ -20,7 +20,7 @@ tolerations:
 {{- end -}}
 
 {{/*
-(dict "root" $ "writable" LIST "secret" BOOL): image, environment and mounts of a container. Endpoints outside the list
+(dict "root" $ "writable" LIST "secret" BOOL "journal" BOOL): image, environment and mounts of a container. Endpoints outside the list
 are mounted read-only, so that a fault in one program can't touch what is not its business.
 */}}
 {{- define "dichroism.container" -}}
@@ -34,6 +34,9 @@ env:
   {{- range $endpoint, $_ := $values.mounts }}
   - {name: DICHROISM_MOUNT_{{ $endpoint | upper | replace "-" "_" }}, value: /mnt/{{ $endpoint }}}
   {{- end }}
+  {{- if .journal }}
+  - {name: DICHROISM_WATCHER_JOURNAL, value: /var/lib/dichroism/watcher-journal.db}
+  {{- end }}
   {{- with $values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -44,6 +47,9 @@ envFrom:
 volumeMounts:
   - {name: config, mountPath: /etc/dichroism, readOnly: true}
   - {name: temporary, mountPath: /var/tmp}
+  {{- if .journal }}
+  - {name: journal, mountPath: /var/lib/dichroism}
+  {{- end }}
   {{- $writable := .writable }}
   {{- range $endpoint, $source := $values.mounts }}
   - name: mount-{{ $endpoint }}

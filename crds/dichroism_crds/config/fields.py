@@ -77,6 +77,12 @@ def _positive(duration: timedelta) -> timedelta:
     return duration
 
 
+def _sentinel(name: str) -> str:
+    if name.count("{name}") + name.count("{stem}") != 1 or "/" in name or name in ("{name}", "{stem}"):
+        raise ValueError("must be the name of a file beside the scan file, with {name} or {stem} in it once")
+    return name
+
+
 Text = Annotated[str, AfterValidator(_one_line), Field(max_length=256)]
 WebAddress = Annotated[str, AfterValidator(_web_address), Field(max_length=2048)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
@@ -84,3 +90,4 @@ PositiveSize = Annotated[Size, Field(ge=1)]
 RootPath = Annotated[str, AfterValidator(_root_path)]
 CollectionPath = Annotated[str, AfterValidator(_globus_path)]
 Mount = Annotated[Path, AfterValidator(_mount)]
+SentinelName = Annotated[str, AfterValidator(_one_line), AfterValidator(_sentinel), Field(max_length=256)]

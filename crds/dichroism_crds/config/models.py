@@ -17,6 +17,7 @@ from dichroism_crds.config.fields import (
     PositiveSize,
     RootPath,
     Section,
+    SentinelName,
     Text,
     WebAddress,
 )
@@ -119,10 +120,26 @@ class Watch(Section):
         description="Shell patterns of files that are never scans, for the file name or the path below the root. "
         "Default: temporary and hidden files and what Windows leaves in folders. A given list replaces the default.",
     )
+    sentinel: SentinelName | None = Field(
+        default=None,
+        description="Name of a file beside the scan file by which the control system tells its end, with {name} or "
+        "{stem} for the scan file's name with or without its suffix, such as '{stem}.done'. Default: none. Once it is "
+        "there, and not older than the scan file, the file is taken after a second; without it after quiet_period.",
+    )
     interval: PositiveDuration = Field(
         default=timedelta(seconds=10),
-        description="Time between two passes over the folder. Default 10s: network file systems send no notice of new "
-        "files, and a pass over a million files takes some seconds.",
+        description="Time between two looks at the folders that changed or are the newest. Default 10s: network file "
+        "systems send no notice of new files.",
+    )
+    full_pass: PositiveDuration = Field(
+        default=timedelta(seconds=60),
+        description="Time between two passes over the whole tree, at least ten times as long as a pass takes. Default "
+        "60s: a pass finds everything, whatever was not noticed, and takes seconds for a million files.",
+    )
+    events: bool = Field(
+        default=True,
+        description="Whether the kernel's notices of new files are used, to be quicker than interval. Default true. "
+        "Set false on network file systems, where notices come only for what this host itself writes.",
     )
 
 

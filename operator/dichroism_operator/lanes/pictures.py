@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 
 from dichroism_crds.client import NotFound
 from dichroism_crds.kinds import Content, Scan, ScanPhase, Step
-from dichroism_crds.names import LABEL_ORIGIN
+from dichroism_crds.names import LABEL_ORIGIN, Origin
 from dichroism_operator import entries, killpoints, lifecycle
-from dichroism_operator.board import LIVE
 from dichroism_operator.catalogue.base import Catalogue, Picture
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.lanes.base import Context, Lane, backoff_s
@@ -83,7 +82,7 @@ class PictureLane(Lane):
             return
         if self.settled(scan) and self._is_written_along(scan):
             return
-        live = scan.metadata.labels.get(LABEL_ORIGIN, LIVE) == LIVE
+        live = scan.metadata.labels.get(LABEL_ORIGIN, Origin.LIVE) == Origin.LIVE
         queue = self._queues.live if live else self._queues.others
         if scan.name not in queue and len(queue) < _MOST_WAITING:
             queue[scan.name] = _Wanted(fresh)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from dichroism_crds.config import Config, Hold, PruneRule
 from dichroism_crds.kinds import Content, Copy, Prune, PruneBundle, PruneItem, RecordedEndpoint, Scan
-from dichroism_crds.names import ANNOTATION_UNDO, PRIVATE_DIR
+from dichroism_crds.names import ANNOTATION_MOVED_TO, ANNOTATION_UNDO, PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.reasons import KeptReason
 from dichroism_crds.timestamps import same_time
@@ -76,7 +76,8 @@ def not_as_scheduled(case: Case, found: FileStat | None) -> KeptReason | None:
     if case.item.path.split("/", 1)[0] == PRIVATE_DIR:
         return KeptReason.UNREADABLE
     if found is None:
-        return KeptReason.ALREADY_GONE
+        moved = case.scan is not None and ANNOTATION_MOVED_TO in case.scan.metadata.annotations
+        return KeptReason.SOURCE_MOVED if moved else KeptReason.ALREADY_GONE
     if is_item(case.item, found):
         return None
     if case.scan and _same_content(case.scan.content, found.size, found.modified_at):

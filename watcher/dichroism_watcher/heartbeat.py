@@ -1,0 +1,74 @@
+"""Leaves word in the cluster that the folders are watched: the Lease of each beamline, renewed for as long as we run.
+
+When this stops, the operator raises the alarm, because nobody looks at the log of a host that is down.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from dichroism_crds import timestamps
+from dichroism_crds.client import Api, ApiError, NotFound
+from dichroism_crds.heartbeat import LEASES, Heartbeat, lease_name
+
+EVERY_S = 30.0
+TOKEN_LEFT = timedelta(days=14)
+"""A token that ends sooner is told of: somebody has to make another, on another host."""
+
+log = logging.getLogger(__name__)
+
+
+def holder() -> str:
+    """Host and process, for people."""
+    return f"{socket.gethostname()}_{os.getpid()}"
+
+
+class Heart:
+    """Writes the Leases; nothing else waits for it, and its failures hold nothing up."""
+
+    def __init__(self, api: Api, every_s: float = EVERY_S) -> None:
+        self._api = api
+        self._every_s = every_s
+        self._failing: set[str] = set()
+
+    def token_trouble(self) -> str | None:
+        """That our token ends soon, for people."""
+        end = self._api.credentials_end
+        if end is None or end - timestamps.now() > TOKEN_LEFT:
+            return None
+        return f"its token ends at {end:%Y-%m-%d %H:%M} UTC: renew it with `dichroism watcher kubeconfig`"
+
+    async def beat(self, words: Callable[[], Mapping[str, Heartbeat]]) -> None:
+        """Write the word of each beamline, by name, again and again until cancelled."""
+        while True:
+            for beamline, word in words().items():
+                await self._write(beamline, word)
+            await asyncio.sleep(self._every_s)
+
+    async def _write(self, beamline: str, word: Heartbeat) -> None:
+        name = lease_name(beamline)
+        try:
+            try:
+                await self._patch(name, word)
+            except NotFound:
+                body = word.to_lease()
+                body["metadata"]["name"] = name
+                group_version, plural = LEASES
+                whole = {"apiVersion": group_version, "kind": "Lease", **body}
+                await self._api.request("POST", self._api.builtin_path(group_version, plural), body=whole)
+        except ApiError as error:
+            if beamline not in self._failing:
+                log.warning(
+                    "no word can be left in the cluster that this folder is watched; an alarm follows there",
+                    extra={"beamline": beamline, "reason": f"Lease {name}: {type(error).__name__}: {error}"},
+                )
+            self._failing.add(beamline)
+        else:
+            self._failing.discard(beamline)
+
+    async def _patch(self, name: str, word: Heartbeat) -> None:
+        path = self._api.builtin_path(*LEASES, name)
+        await self._api.request("PATCH", path, body=word.to_lease(), content_type="application/merge-patch+json")
