@@ -13,7 +13,7 @@ from tests.emulators.globus.attempts import FOLDER
 from tests.emulators.globus.clock import stamp
 from tests.emulators.globus.settings import Collection
 from tests.emulators.globus.site import Site
-from tests.emulators.globus.tasks import TRANSFER, Item, State, Task
+from tests.emulators.globus.tasks import INACTIVE, TRANSFER, Item, State, Task
 
 _QUEUED = "Queued"
 _OK = "OK"
@@ -46,6 +46,8 @@ def _nice_status(site: Site, task: Task) -> Json:
         code = None
     elif message is not None:
         code, details = _PAUSED, message
+    elif task.status == INACTIVE:
+        code, details = "NO_CREDENTIALS", "credentials have expired"
     elif task.trouble:
         code, details = task.trouble, task.trouble_details
     elif task.started is None:

@@ -1,5 +1,6 @@
 """The HTTPS server of a collection: one file, or a range of it, for a token with the scope of that collection."""
 
+from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -10,7 +11,15 @@ from tests.emulators.globus.paths import OutsideError, may_read, resolve
 from tests.emulators.globus.site import Site
 
 
-def serve(site: Site, collection_id: str, caller: Caller, raw_path: str) -> web.FileResponse:
+class File(web.FileResponse):
+    """A file of a collection, which knows where it is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, headers={"Content-Type": "application/octet-stream"})
+        self.path = path
+
+
+def serve(site: Site, collection_id: str, caller: Caller, raw_path: str) -> File:
     """GET /<path>."""
     collection = site.collections.get(collection_id)
     if collection is None or collection.down:
@@ -26,4 +35,4 @@ def serve(site: Site, collection_id: str, caller: Caller, raw_path: str) -> web.
         raise Refusal(403, "PermissionDenied", "no right to read")
     if not file.is_file():
         raise Refusal(404, "NotFound", f"'{path}' is not a file of this collection")
-    return web.FileResponse(file, headers={"Content-Type": "application/octet-stream"})
+    return File(file)

@@ -74,13 +74,13 @@ def pause_collection(site: Site, collection_id: str, message: str | None) -> Non
 
 def deactivate(site: Site, task: Task) -> None:
     """Its credentials have run out: it waits for somebody."""
-    site.tasks.update(task, status=INACTIVE, trouble="NO_CREDENTIALS", trouble_details="credentials have expired")
+    site.tasks.update(task, status=INACTIVE)
     site.tasks.add_event(task, "NO_CREDENTIALS", "credentials expired", "", site.clock.now(), error=True)
 
 
 def reactivate(site: Site, task: Task) -> None:
     """Somebody has renewed its credentials."""
-    site.tasks.update(task, status=ACTIVE, trouble=None, trouble_details=None)
+    site.tasks.update(task, status=ACTIVE)
 
 
 def cancel(site: Site, task: Task, *, admin_message: str | None = None) -> None:

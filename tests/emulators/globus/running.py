@@ -165,13 +165,14 @@ class Run:
         elif error.at_source and error.code in _SKIPPABLE and self._attempts.skips_source_errors:
             self._tasks.set_item(item, State.SKIPPED, **columns)
         else:
-            pause = self._site.limits.retry_s * 2 ** min(item.attempts, _BACK_OFF_DOUBLINGS)
-            columns |= {"attempts": item.attempts + 1, "not_before": now + pause}
+            shared = error.code in _COLLECTION_TROUBLE and not self._attempts.was_injected(item)
+            doublings = 0 if shared else min(item.attempts, _BACK_OFF_DOUBLINGS)
+            due = now + self._site.limits.retry_s * 2**doublings
+            self._held_until = due if shared else self._held_until
+            columns |= {"attempts": item.attempts + 1, "not_before": due}
             self._tasks.set_item(item, State.RETRYING, **columns)
             self._tasks.update(self._task, trouble=error.code, trouble_details=error.details)
             self._tasks.count_up(self._task, faults=1)
-            if error.code in _COLLECTION_TROUBLE and not self._attempts.was_injected(item):
-                self._held_until = now + self._site.limits.retry_s
         description = error.code.lower().replace("_", " ")
         self._tasks.add_event(
             self._task, error.code, description, f"{item.source_path}: {error.details}", now, error=True

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
@@ -94,7 +95,7 @@ class Server:
         if lost and request.transport is not None:
             request.transport.abort()
         response = _response(answer)
-        return _truncated(response) if action == Action.TRUNCATED else response
+        return await _truncated(request, response) if action == Action.TRUNCATED else response
 
     async def _answer(
         self, request: web.Request, path: str, body: bytes
@@ -116,6 +117,9 @@ class Server:
             return identity, await handler(call)
         except Refusal as refusal:
             return identity, refusal.answer(path)
+        except Exception as error:  # a fault of this program: said aloud, and in the form that clients know
+            traceback.print_exception(error)
+            return identity, Refusal(500, "InternalError", f"{type(error).__name__}: {error}").answer(path)
 
     async def _control(self, method: str, path: str, body: bytes) -> web.StreamResponse:
         try:
@@ -141,9 +145,17 @@ def _injected(fault: Fault) -> Answer | web.StreamResponse:
     return Refusal(fault.status, fault.code, fault.message, headers=fault.headers).answer("")
 
 
-def _truncated(response: web.StreamResponse) -> web.StreamResponse:
-    """Half of the JSON, with a length that fits: a proxy gave up in the middle."""
-    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
-        return response
-    half = response.body[: len(response.body) // 2]
-    return web.Response(body=half, status=response.status, content_type="application/json")
+async def _truncated(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """Half of the answer: JSON as a proxy that gave up sends it, a file as a broken connection leaves it."""
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        half = response.body[: len(response.body) // 2]
+        return web.Response(body=half, status=response.status, content_type="application/json")
+    if isinstance(response, download.File):
+        content = response.path.read_bytes()
+        broken = web.StreamResponse(headers={"Content-Length": str(len(content))})
+        await broken.prepare(request)
+        await broken.write(content[: len(content) // 2])
+        if request.transport is not None:
+            request.transport.abort()
+        return broken
+    return response

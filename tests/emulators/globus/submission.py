@@ -47,10 +47,10 @@ def _submit(call: Call, kind: str) -> Answer:
     if known_task:
         return _result(call, kind, "Duplicate", submission_id, known_task)
     items = _items(body, kind)
-    _check_label(body.get("label"))
+    check_label(body.get("label"))
     if body.get("sync_level") not in _SYNC_LEVELS:
         raise _bad(f"sync_level {body['sync_level']!r} is none of 0, 1, 2, 3")
-    deadline = _deadline(call, body)
+    deadline = given_deadline(call, body)
     collections = _collections(call, body, kind)
     same = _digest(collections, items) if kind == TRANSFER else None
     if same and call.site.tasks.is_running(call.caller.client_id, same):
@@ -93,6 +93,8 @@ def _transfer_item(item: Json) -> dict[str, Any]:
         raise _bad("an item needs source_path and destination_path")
     if item.get("external_checksum") and item.get("recursive"):
         raise _bad("external_checksum is not for directories")
+    if not isinstance(item.get("external_checksum"), str | None):
+        raise _bad("external_checksum is no text")
     algorithm = str(item["checksum_algorithm"]).upper() if item.get("checksum_algorithm") else None
     if algorithm and algorithm.lower() not in hashlib.algorithms_available:
         raise _bad(f"checksum_algorithm '{item['checksum_algorithm']}' is not known")
@@ -113,7 +115,8 @@ def _delete_item(item: Json) -> dict[str, Any]:
     return {"source_path": item["path"], "type": UNSEEN}
 
 
-def _check_label(label: Any) -> None:
+def check_label(label: Any) -> None:
+    """Refuse a label that breaks the rules."""
     if label is None:
         return
     wrong = not isinstance(label, str) or len(label) > _LABEL_LENGTH or label != label.strip()
@@ -121,7 +124,7 @@ def _check_label(label: Any) -> None:
         raise _bad(f"the label is longer than {_LABEL_LENGTH}, has line breaks, or blanks around it")
 
 
-def _deadline(call: Call, body: Json) -> float | None:
+def given_deadline(call: Call, body: Json) -> float | None:
     """The deadline in virtual time. A client lives in real time, so it is shifted by what the clock is ahead."""
     if body.get("deadline") is None:
         return None

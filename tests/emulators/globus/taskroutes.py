@@ -8,10 +8,12 @@ from tests.emulators.globus.answers import Answer, Json, Refusal, request_id
 from tests.emulators.globus.attempts import FILE
 from tests.emulators.globus.call import Call
 from tests.emulators.globus.clock import parsed
+from tests.emulators.globus.submission import check_label, given_deadline
 from tests.emulators.globus.tasks import Item, State, Task
 
 _MOST = 1000
 _FEW = 10
+_IN_COLUMNS = ("task_id", "status", "type")
 _ORDERS = ("request_time", "completion_time", "deadline", "label", "status", "type", "task_id")
 
 
@@ -37,8 +39,6 @@ def _label_matches(label: str | None, wanted: str) -> bool:
 
 def _clause(name: str, text: str) -> Callable[[Task], bool]:
     values = text.split(",")
-    if name in ("task_id", "status", "type"):
-        return lambda task: getattr(task, name) in values
     if name == "label":
         return lambda task: any(_label_matches(task.label, value) for value in values)
     if name in ("request_time", "completion_time"):
@@ -49,13 +49,18 @@ def _clause(name: str, text: str) -> Callable[[Task], bool]:
 
 async def task_list(call: Call) -> Answer:
     """GET /task_list."""
-    found = call.site.tasks.of(call.caller.client_id)
+    columns: dict[str, list[str]] = {}
+    clauses = []
     for clause in filter(None, call.query.get("filter", "").split("/")):
         name, colon, text = clause.partition(":")
         if not colon:
             raise Refusal(400, "ClientError.BadRequest", f"the filter '{clause}' has no colon")
-        matches = _clause(name, text)
-        found = [task for task in found if matches(task)]
+        if name in _IN_COLUMNS:
+            columns[name] = text.split(",")
+        else:
+            clauses.append(_clause(name, text))
+    found = call.site.tasks.of(call.caller.client_id, columns)
+    found = [task for task in found if all(matches(task) for matches in clauses)]
     for order in reversed(call.query.get("orderby", "request_time DESC").split(",")):
         name, _, direction = order.strip().partition(" ")
         if name not in _ORDERS or direction.upper() not in ("", "ASC", "DESC"):
@@ -78,9 +83,10 @@ async def update_task(call: Call) -> Answer:
     if task.ended:
         raise Refusal(409, "ClientError.Conflict", f"the task '{task.task_id}' has ended")
     if "label" in body:
+        check_label(body["label"])
         call.site.tasks.update(task, label=body["label"])
-    if body.get("deadline"):
-        deadline = parsed(str(body["deadline"])) + call.site.clock.ahead
+    deadline = given_deadline(call, body)
+    if deadline is not None:
         call.site.tasks.update(task, deadline=deadline, deadline_given=1)
     return _result(call, "Updated", "Updated task successfully")
 

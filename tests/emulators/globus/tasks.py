@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -150,10 +150,13 @@ class Tasks:
         row = self._store.row(query, (client,))
         return int(row["n"]) if row else 0
 
-    def of(self, client: str) -> list[Task]:
-        """All tasks of a client, oldest first."""
-        query = f"SELECT {_COLUMNS} FROM task WHERE client = ? ORDER BY seq"
-        return [Task(*row) for row in self._store.rows(query, (client,))]
+    def of(self, client: str, chosen: Mapping[str, Sequence[str]]) -> list[Task]:
+        """Tasks of a client, oldest first; ``chosen`` gives the values that a column may have."""
+        query, values = f"SELECT {_COLUMNS} FROM task WHERE client = ?", [client]
+        for column, allowed in chosen.items():
+            query += f" AND {column} IN ({', '.join('?' * len(allowed))})"
+            values += allowed
+        return [Task(*row) for row in self._store.rows(f"{query} ORDER BY seq", values)]
 
     def all(self) -> list[Task]:
         """All tasks, oldest first."""
