@@ -13,7 +13,9 @@ ENV_STOP = "DICHROISM_STOP_AT"
 """The same, but SIGSTOP: the process stalls there until somebody continues it, as in a swapping or frozen machine."""
 
 Point = Literal[
+    "submission-id-fetched",
     "transfer-created",
+    "task-posted",
     "task-started",
     "task-done",
     "scans-told",

@@ -81,10 +81,8 @@ def _transfer_outage(error: TransferAPIError, what: str) -> MoverUnavailable | N
 def _storage_outage(error: TransferAPIError, what: str) -> MoverUnavailable | None:
     """An answer of the collection's own server."""
     said = f"{error.code} {error.message or ''}"
-    if is_not_found(error) or is_existing(error):
+    if is_not_found(error) or is_existing(error) or is_denied_by_storage(error):
         return None
-    if any(word in said for word in _DENIED_BY_STORAGE):
-        return _outage(Reason.PERMISSION_DENIED, what, f"{_said(error)}. Give our identity the permission")
     if any(word in said for word in _FULL):
         return _outage(Reason.DESTINATION_FULL, what, f"{_said(error)}. Free space or raise the quota")
     return _outage(Reason.ENDPOINT_UNAVAILABLE, what, f"{_said(error)}. Look after the collection")
@@ -100,6 +98,13 @@ def is_not_found(error: GlobusAPIError) -> bool:
 def is_existing(error: GlobusAPIError) -> bool:
     """Whether the path that was to be made is taken."""
     return "Exists" in (error.code or "")
+
+
+def is_denied_by_storage(error: GlobusAPIError) -> bool:
+    """Whether the file system behind the collection refuses this one path; the collection itself lets us in."""
+    said = f"{error.code} {error.message or ''}"
+    from_endpoint = any(word in (error.code or "") for word in _FROM_ENDPOINT)
+    return from_endpoint and any(word in said for word in _DENIED_BY_STORAGE)
 
 
 def _said(error: GlobusAPIError) -> str:
