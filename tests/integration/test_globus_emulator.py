@@ -73,7 +73,9 @@ def _write(service: GlobusEmulator, folder: str, names: list[str], size: int = 1
 
 
 def _data(folder: str, names: list[str], target: str = TARGET, **options: Any) -> globus_sdk.TransferData:
-    data = globus_sdk.TransferData(SOURCE, target, **({"verify_checksum": True} | options))
+    known = {"verify_checksum": True} | options
+    extra = {name: known.pop(name) for name in ("store_base_path_info",) if name in known}
+    data = globus_sdk.TransferData(SOURCE, target, **known, additional_fields=extra)
     for name in names:
         data.add_item(f"{folder}/{name}", f"{folder}/{name}", checksum_algorithm="SHA256" if target != TAPE else "MD5")
     return data
@@ -263,6 +265,9 @@ def test_deleting_is_exact_and_a_missing_file_fails_at_once_unless_ignored(
     assert (task["status"], task["type"], task["destination_endpoint_id"]) == ("SUCCEEDED", "DELETE", None)
     assert [path.name for path in root.iterdir()] == ["c"]
     assert deleted("missing")["fatal_error"]["code"] == "FILE_NOT_FOUND"
+    _write(service, folder, ["g1", "g2"])
+    assert deleted("g*", interpret_globs=True)["status"] == "SUCCEEDED"
+    assert [path.name for path in root.iterdir()] == ["c"]
     assert deleted("", ignore_missing=True)["fatal_error"]["code"] == "IS_A_DIRECTORY"
     assert (root / "c").exists()
     assert deleted("", recursive=True)["status"] == "SUCCEEDED"
@@ -327,6 +332,29 @@ def test_tasks_are_found_by_id_status_type_and_label(
     assert (newest["total"], newest["length"], newest["DATA"][0]["task_id"]) == (2, 1, ids[1])
     with pytest.raises(globus_sdk.TransferAPIError, match="colour"):
         transfer.task_list(filter={"colour": "red"})
+
+
+def test_label_and_deadline_of_a_running_task_can_be_changed(
+    service: GlobusEmulator, transfer: globus_sdk.TransferClient, folder: str
+) -> None:
+    task_id = transfer.submit_transfer(_data(folder, ["missing"], store_base_path_info=True))["task_id"]
+    assert transfer.update_task(task_id, {"label": "new", "deadline": "2999-01-01T00:00:00"})["code"] == "Updated"
+    task = transfer.get_task(task_id)
+    assert (task["label"], task["deadline"][:4], task["source_base_path"]) == ("new", "2999", f"{folder}/")
+    transfer.cancel_task(task_id)
+    assert _refused(transfer.update_task, task_id, {"label": "late"})[0] == 409
+
+
+def test_a_symbolic_link_does_not_lead_out_of_a_collection(
+    service: GlobusEmulator, transfer: globus_sdk.TransferClient, folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (_root(service, SOURCE) / folder[1:] / "link").symlink_to(tmp_path)
+    data = _data(f"{folder}/link", ["secret"], skip_source_errors=True)
+    task = until(transfer, transfer.submit_transfer(data)["task_id"])
+    rows = transfer.task_skipped_errors(task["task_id"])["DATA"]
+    assert [row["error_code"] for row in rows] == ["PERMISSION_DENIED"]
+    assert _refused(transfer.operation_ls, SOURCE, f"{folder}/link") == (403, "EndpointPermissionDenied")
 
 
 def test_tasks_of_others_cannot_be_seen(

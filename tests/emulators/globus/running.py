@@ -62,8 +62,6 @@ class Run:
     async def _run(self) -> None:
         try:
             task = self._task
-            if task.started is None:
-                lifecycle.start(self._site, task)
             await self._site.clock.sleep_until((task.started or 0) + self._site.limits.start_up_s)
             while not self._fatal:
                 self._fill()
@@ -159,7 +157,7 @@ class Run:
     def _failed(self, item: Item, error: ItemError) -> None:
         now = self._site.clock.now()
         columns = {"error": error.code, "error_details": error.details, "error_time": now}
-        if error.fatal:
+        if error.fatal and not self._halted:  # found while it stops, it is found again when the task goes on
             self._tasks.set_item(item, State.FAILED, **columns)
             self._fatal = self._fatal or error
         elif error.at_source and error.code in _SKIPPABLE and self._attempts.skips_source_errors:
@@ -192,13 +190,17 @@ class Scheduler:
         self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="file")
         self._runs: dict[str, Run] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     def start(self) -> None:
         """Take up what was not ended, and look after it from now on."""
         self._loops = [asyncio.create_task(self._every(_TICK_S, self.look)), asyncio.create_task(self._commits())]
+        for loop in self._loops:
+            loop.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Halt everything in good order."""
+        self._stopped = True
         for loop in self._loops:
             loop.cancel()
         for run in self._runs.values():
@@ -217,6 +219,8 @@ class Scheduler:
 
     def look(self) -> None:
         """Apply deadlines, turns and ends as they are at this moment."""
+        if self._stopped:
+            return
         self._runs = {task_id: run for task_id, run in self._runs.items() if not run.over}
         lifecycle.forget(self._site)
         lifecycle.apply_deadlines(self._site)
@@ -229,6 +233,8 @@ class Scheduler:
             elif not running and lifecycle.is_due_to_end(self._site, task):
                 lifecycle.end_early(self._site, task)
             elif not running and task.task_id in turns:
+                if task.started is None:
+                    lifecycle.start(self._site, task)
                 self._runs[task.task_id] = Run(self._site, task, self._threads, self._soon)
 
     def _soon(self) -> None:
