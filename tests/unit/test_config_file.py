@@ -214,13 +214,20 @@ def test_deep_nesting_is_stopped(opening: str) -> None:
     )
 
 
-def test_every_mover_passes_the_check_and_only_the_filesystem_runs() -> None:
+def test_every_mover_passes_the_check_and_only_what_is_there_runs() -> None:
     config = load(COMMITTED, {})
     assert movers_used(config) == {"globus", "sfapi"}
     assert check_runnable(config)[:3] == [
-        "beamlines.BL402.transfer.mover: 'globus' is not implemented in this version. Implemented: filesystem",
         "beamlines.BL402.transfer: the uuid of endpoint 'data402' still is a placeholder",
         "beamlines.BL402.transfer: the uuid of endpoint 'nersc402' still is a placeholder",
+        "beamlines.BL402.archive.mover: 'sfapi' is not implemented in this version. Implemented: filesystem, globus",
+    ]
+
+
+def test_the_globus_mover_runs_only_between_collections() -> None:
+    assert check_runnable(loaded(DISK.replace("transfer: {", "transfer: {mover: globus, "))) == [
+        "beamlines.BL402.transfer: the mover globus needs the uuid of the collection of endpoint 'data'",
+        "beamlines.BL402.transfer: the mover globus needs the uuid of the collection of endpoint 'cfs-1'",
     ]
 
 

@@ -80,7 +80,7 @@ REMOVED: dict[str, tuple[Change, KeptReason]] = {
         lambda w: w.but(config=with_endpoint(w.config, "nersc402", uuid=None)),
         KeptReason.ENDPOINT_CHANGED,
     ),
-    "no checksum recorded": (lambda w: w.with_item(checksum=None), KeptReason.NO_COPY_RECORDED),
+    "no checksum recorded": (lambda w: w.with_item(checksum=None), KeptReason.AWAITING_VERIFICATION),
     "no bundle recorded": (lambda w: w.with_item(bundle=None), KeptReason.NO_COPY_RECORDED),
     "bundle of nowhere": (lambda w: w.with_item(bundle=7), KeptReason.NO_COPY_RECORDED),
     "needs itself": (

@@ -18,7 +18,8 @@ class FileEntry:
     path: str
     size: int
     modified_at: datetime
-    sha256: str
+    sha256: str | None
+    """None where the copy's mover could not tell it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ def forbidden(case: Case) -> KeptReason | None:
     if not all(_same(case, need) for need in case.prune.spec.needs):
         return KeptReason.ENDPOINT_CHANGED
     copies = needed_copies(case)
+    if copies and case.item.checksum is None:
+        return KeptReason.AWAITING_VERIFICATION  # There is nothing to compare a copy with.
     if not copies or None in copies.values():
         return KeptReason.NO_COPY_RECORDED
     return None
