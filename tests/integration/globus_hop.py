@@ -1,22 +1,25 @@
 """A hop between two fresh collections of an emulated Globus service, for tests of the mover."""
 
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dichroism_crds.config import Endpoint
+from dichroism_crds.timestamps import now
+from dichroism_operator.movers.base import Item, Progress, Task
 from dichroism_operator.movers.globus.connection import GlobusConnection
 from dichroism_operator.movers.globus.mover import GlobusMover
 from tests.emulators.globus.process import GlobusEmulator
 from tests.emulators.globus.settings import ALGORITHMS, Collection, Limits
-from tests.unit.mover_contract import Hop
+from tests.unit.mover_contract import DEADLINE_SECONDS, Hop, sha256
 
 QUICK = Limits(start_up_s=0.0, retry_s=0.05, requests_per_second=0.0)
-GRACE_S = 0.3
 _UNTROUBLED = {
     "down": False,
     "quota_bytes": None,
@@ -46,20 +49,54 @@ class GlobusHop(Hop):
         """The same hop in a process that knows nothing of what was done before."""
         return replace(self, mover=quick_mover(self.service))
 
-    def tasks(self) -> list[dict[str, object]]:
-        """Transfer tasks of this hop, oldest first."""
-        mine = f"{self.destination.globus_path}/"
-        return [task for task in self.service.tasks() if str(task["destination_base_path"]).startswith(mine)]
+    @property
+    def label(self) -> str:
+        """How the labels of all tasks of this hop begin."""
+        return f"dichroism {self.source_root.parent.name} "
 
-    def calls(self) -> list[str]:
-        """Requests to the Transfer API so far, method and path without ids of tasks and collections."""
-        return [f"{call['method']} {call['path']}" for call in self.service.calls() if "oauth2" not in call["path"]]
+    def task(self, *items: Item, submission_id: str | None = None, bundle: str | None = None) -> Task:
+        """A task with a label of its own, made durable just now."""
+        task = super().task(*items, submission_id=submission_id, bundle=bundle)
+        return replace(task, label=f"{self.label}lane-000001 {task.submission_id}", created_at=now())
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Transfer tasks of this hop as the service has them, oldest first."""
+        return [task for task in self.service.tasks() if str(task["label"]).startswith(self.label)]
+
+    def task_of(self, task: Task) -> dict[str, Any]:
+        """The one task of a submission."""
+        (found,) = [one for one in self.tasks() if one["label"] == task.label]
+        return found
+
+    def started(self, *items: Item) -> Task:
+        """A task that was begun."""
+        task = self.task(*items)
+        self.mover.start(task)
+        return task
+
+    def until(self, task: Task, wanted: Callable[[Progress], Any]) -> Progress:
+        """Poll until the progress is as wanted."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not wanted(progress := self.mover.poll([task.submission_id])[task.submission_id]):
+            assert time.monotonic() < deadline, progress
+            time.sleep(0.01)
+        return progress
+
+    def verified(self, progress: Progress, *items: Item) -> None:
+        """Assert that each item has the bytes of its source at the destination and its checksum in the results."""
+        results = {result.path: result for result in progress.results}
+        for item in items:
+            result = results[item.path]
+            assert result.verified, result
+            content = (self.source_root / item.path).read_bytes()
+            assert self.at_destination(item.path).read_bytes() == content
+            assert result.sha256 == sha256(content)
 
 
 def quick_mover(service: GlobusEmulator) -> GlobusMover:
     """A mover that polls and gives up at once."""
     connection = GlobusConnection(service.sdk_environment(), per_second=1000)
-    return GlobusMover(connection, first_poll_s=0.03, stuck_grace_s=GRACE_S)
+    return GlobusMover(connection, first_poll_s=0.03, stuck_grace_s=0.3)
 
 
 def new_endpoint(service: GlobusEmulator, name: str, collection: Collection) -> tuple[Endpoint, Path]:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tarfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -419,6 +419,12 @@ class TapeContract:
         }
         with tarfile.open(hop.at_destination(BUNDLE)) as tar:
             assert tar.getnames()[1:] == ["good.txt", "of record.txt"]
+
+    def test_a_copy_of_record_whose_time_was_cut_to_whole_seconds_is_bundled(self, hop: Hop) -> None:
+        item = put(hop.source_root, PATH, b"content", MOMENT.replace(microsecond=0))
+        of_record = replace(item, modified_at=MOMENT, sha256=sha256(b"content"))
+        (result,) = hop.run(of_record, bundle=BUNDLE).results
+        assert (result.reason, result.sha256) == (Reason.COPIED, sha256(b"content"))
 
     def test_a_bundle_without_members_is_not_made(self, hop: Hop) -> None:
         progress = hop.run(Item("gone.txt", 1, MOMENT), bundle=BUNDLE)

@@ -224,13 +224,6 @@ def test_every_mover_passes_the_check_and_only_what_is_there_runs() -> None:
     ]
 
 
-def test_the_globus_mover_runs_only_between_collections() -> None:
-    assert check_runnable(loaded(DISK.replace("transfer: {", "transfer: {mover: globus, "))) == [
-        "beamlines.BL402.transfer: the mover globus needs the uuid of the collection of endpoint 'data'",
-        "beamlines.BL402.transfer: the mover globus needs the uuid of the collection of endpoint 'cfs-1'",
-    ]
-
-
 def test_the_filesystem_mover_runs_only_with_both_mounts() -> None:
     assert check_runnable(loaded(DISK)) == [
         "beamlines.BL402.transfer: the mover filesystem needs endpoint 'cfs-1' mounted here: "

@@ -115,6 +115,10 @@ def test_a_due_file_with_proven_copies_may_go() -> None:
     assert World().decide() is None
 
 
+def test_a_copy_whose_time_was_cut_to_whole_seconds_may_go() -> None:
+    assert World().but(found=FileStat(SIZE, WRITTEN.replace(microsecond=0))).decide() is None
+
+
 @pytest.mark.parametrize("name", REMOVED)
 def test_taking_away_any_single_condition_keeps_the_file(name: str) -> None:
     change, reason = REMOVED[name]

@@ -29,8 +29,6 @@ def check_runnable(config: Config) -> list[str]:
                     f"{path}: the mover filesystem needs endpoint {name!r} mounted here: "
                     f"set {name}.mount or DICHROISM_MOUNT_{name.upper().replace('-', '_')}"
                 )
-            if hop.mover == "globus" and endpoint.uuid is None:
-                obstacles.append(f"{path}: the mover globus needs the uuid of the collection of endpoint {name!r}")
             if hop.mover == "globus" and endpoint.has_placeholder:
                 obstacles.append(f"{path}: the uuid of endpoint {name!r} still is a placeholder")
     return list(dict.fromkeys(obstacles))

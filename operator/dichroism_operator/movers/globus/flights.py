@@ -66,7 +66,7 @@ class Flights:
     def __init__(
         self,
         read: Callable[[AbstractCollection[str]], dict[str, TaskDocument]],
-        first_poll_s: float = FIRST_POLL_S,
+        first_poll_s: float,
     ) -> None:
         """``read`` gives tasks by id in one request."""
         self._read = read

@@ -57,12 +57,12 @@ class GlobusMover:
             first_poll_s: seconds from the start of a task to its first poll; the later ones come further apart.
             stuck_grace_s: seconds for which a file may hold up its task.
         """
+        self._first_poll_s = first_poll_s
+        self._stuck_grace_s = stuck_grace_s
         self._connection = connection or GlobusConnection()
         self._downloads = Downloads(self._connection)
         self._settling = Settling(self._connection, self._downloads)
-        self._flights = Flights(lambda ids: submission.read(self._connection, ids), first_poll_s)
-        self._first_poll_s = first_poll_s
-        self._stuck_grace_s = stuck_grace_s
+        self._flights = Flights(lambda ids: submission.read(self._connection, ids), self._first_poll_s)
         self._pool = ThreadPoolExecutor(SETTLING_THREADS, thread_name_prefix="globus-settling")
         self._collections: dict[str, Collection] = {}
         self._lock = threading.Lock()

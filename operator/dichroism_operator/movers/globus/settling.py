@@ -126,11 +126,12 @@ class Settling:
     def _checksum(self, claim: Claim, source: Collection, destination: Collection) -> str | None:
         """The sha256 of a copy: as Globus reports it, or read from the nearest place; None where there is no way.
 
-        Source and copy were compared by Globus, so reading either gives it.
+        Source and copy were compared by Globus, so reading either gives it. With the checksum of record Globus compared
+        only what it sent.
         """
-        if claim.sha256 or claim.item.sha256:
-            return claim.sha256 or claim.item.sha256
         item = claim.item
+        if claim.sha256 or (claim.sent and item.sha256):
+            return claim.sha256 or item.sha256
         try:
             mounted = next((end for end in (destination, source) if end.endpoint.mount), None)
             if mounted:
