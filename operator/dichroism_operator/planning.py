@@ -16,8 +16,8 @@ from dichroism_crds.schema_size import stored_bytes
 from dichroism_crds.timestamps import EPOCH, format_time
 from dichroism_operator.board import Card
 
-MAX_LABEL = 128
-"""Characters in the label of an outside task; Globus takes no more."""
+MAX_NAME_IN_LABEL = 43
+"""Characters of a Transfer's name in the label of its outside task: with two UUIDs beside it, Globus takes no more."""
 ITEM_OVERHEAD_BYTES = 220
 """JSON of a Transfer's item without its path: Scan name, uid, size, time and punctuation, rounded up."""
 DAY = timedelta(days=1)
@@ -126,8 +126,7 @@ def task_label(installation: str, transfer: str, submission_id: str) -> str:
 
     A very long name of a Transfer is shortened in the middle; the submission id alone makes the label unique.
     """
-    room = MAX_LABEL - len(label_prefix(installation)) - len(submission_id) - 1
-    return f"{label_prefix(installation)}{_shortened(transfer, room)} {submission_id}"
+    return f"{label_prefix(installation)}{_shortened(transfer)} {submission_id}"
 
 
 def label_prefix(installation: str) -> str:
@@ -140,9 +139,9 @@ def lane_of_label(label: str) -> str:
     return label.rpartition(" ")[0].rpartition(" ")[2].rpartition("-")[0]
 
 
-def _shortened(name: str, room: int) -> str:
-    half = (room - 1) // 2
-    return name if len(name) <= room else f"{name[:half]}~{name[-half:]}"
+def _shortened(name: str) -> str:
+    half = (MAX_NAME_IN_LABEL - 1) // 2
+    return name if len(name) <= MAX_NAME_IN_LABEL else f"{name[:half]}~{name[-half:]}"
 
 
 def own_contents(failed: Iterable[Transfer]) -> frozenset[tuple[str, int, datetime]]:
