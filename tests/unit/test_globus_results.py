@@ -43,7 +43,7 @@ def test_an_item_is_claimed_only_when_the_task_vouches_for_it(
     if complete:
         fates = [fate for fate in fates if fate != "not given"]
     items = [item(str(number)) for number in range(len(fates))]
-    names = {one.path: f"/root/{one.path}" for one in items}
+    names = {one.path: f"/collection/{one.path}" for one in items}
     by_fate = {fate: [one for one, its in zip(items, fates, strict=True) if its == fate] for fate in set(fates)}
     count = max(0, len(by_fate.get("unlisted", [])) + error)
     found = account(
