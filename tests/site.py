@@ -338,6 +338,16 @@ class GlobusSite(Site):
             beamline["transfer"]["mover"] = "globus"
         return document
 
+    def first_hop_alone(self) -> dict[str, Any]:
+        """The same without catalogue, tape and pruning: whatever goes wrong is of this hop."""
+        document = self.document() | {"attempts": 2}
+        for name in ("scicat", *(f"hpss{number}" for number in BEAMLINES.values())):
+            del document[name]
+        for beamline in document["beamlines"].values():
+            for section in ("ingest", "archive", "prune"):
+                del beamline[section]
+        return document
+
     def environment(self, account: str) -> dict[str, str]:
         """Environment of a program, with the way to the emulator and the credentials for it."""
         return super().environment(account) | self.globus.sdk_environment()
