@@ -4,12 +4,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dichroism_crds.schema import crd_documents, crd_yaml
 from tests.cluster import Cluster, ClusterError, chosen_provider, helm_path, kubectl_path, running
 from tests.cluster.existing import NAME as EXISTING
 from tests.cluster.existing import VARIABLES
+
+# A busy machine is no fault: no test fails because something took long.
+hypothesis.settings.register_profile("dichroism", deadline=None)
+hypothesis.settings.load_profile("dichroism")
 
 _NO_KUBECONFIG = "/nonexistent/kubeconfig"
 

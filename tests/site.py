@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from dichroism_crds.names import API_VERSION, LABEL_BEAMLINE, LABEL_ORIGIN, PRIV
 from dichroism_crds.timestamps import format_time, from_ns
 from tests import chart
 from tests.cluster import Cluster
+from tests.emulators.globus.process import GlobusEmulator
+from tests.emulators.globus.settings import Limits, collections_of
 from tests.emulators.scicat.process import SciCatEmulator
 
 R = TypeVar("R", bound=Resource)
@@ -294,6 +297,70 @@ class Site:
 
         scan: Scan = self.wait_for(there, f"{path} is {phase}", seconds)
         return scan
+
+
+class GlobusSite(Site):
+    """A site whose first hop goes through an emulated Globus: every endpoint of it is a collection of its own.
+
+    The credentials come from the environment, as in production; only the address of the service is another.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        namespace: str | None = None,
+        *,
+        keep: bool = False,
+        unmounted: Collection[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        """``unmounted`` endpoints can be reached through Globus alone; ``limits`` are realistic unless given."""
+        super().__init__(cluster, folder, namespace, keep=keep)
+        self.unmounted = frozenset(unmounted)
+        names = [f"{place}{number}" for number in BEAMLINES.values() for place in ("data", "nersc")]
+        self.collections = {name: str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.example.org")) for name in names}
+        roots = {self.collections[name]: self.mount(name) for name in names}
+        environment = cluster.environment()
+        self.globus = GlobusEmulator(
+            folder / "globus", collections_of(roots), limits=limits, keep=keep, environment=environment
+        )
+        self.globus.start()
+
+    def document(self) -> dict[str, Any]:
+        """config.yml as data: the first hop by Globus."""
+        document = super().document()
+        for name, collection in self.collections.items():
+            document[name] |= {"uuid": collection, "globus_path": "/"}
+            if name in self.unmounted:
+                del document[name]["mount"]
+        for beamline in document["beamlines"].values():
+            beamline["transfer"]["mover"] = "globus"
+        return document
+
+    def first_hop_alone(self) -> dict[str, Any]:
+        """The same without catalogue, tape and pruning: whatever goes wrong is of this hop."""
+        document = self.document() | {"attempts": 2}
+        for name in ("scicat", *(f"hpss{number}" for number in BEAMLINES.values())):
+            del document[name]
+        for beamline in document["beamlines"].values():
+            for section in ("ingest", "archive", "prune"):
+                del beamline[section]
+        return document
+
+    def environment(self, account: str) -> dict[str, str]:
+        """Environment of a program, with the way to the emulator and the credentials for it."""
+        return super().environment(account) | self.globus.sdk_environment()
+
+    def install(self, document: Mapping[str, Any] | None = None, **values: Any) -> None:
+        """Install the chart; the jobs in the cluster get the same way to the emulator as the programs here."""
+        pods = [{"name": name, "value": value} for name, value in self.globus.sdk_environment().items()]
+        super().install(document, **{"extraEnv": pods, **values})
+
+    def close(self) -> None:
+        """Stop everything that this site started."""
+        super().close()
+        self.globus.stop()
 
 
 def content_of(file: Path) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class Api:
         self.client = client
         self.namespace = namespace
         self._kubeconfig = kubeconfig
+        self._namespace_uid = ""
         self.on_answer: Callable[[str, int], None] = lambda *_: None
         """Called after each request with its method and HTTP status, 0 without an answer; for metrics."""
         self.server_ahead = timedelta(0)
@@ -287,6 +288,13 @@ class Api:
         """URL path of a built-in object in this namespace, such as ``batch/v1`` ``cronjobs``."""
         root = "/api/v1" if group_version == "v1" else f"/apis/{group_version}"
         return "/".join(part for part in (root, "namespaces", self.namespace, plural, name) if part)
+
+    async def namespace_uid(self) -> str:
+        """The uid of our namespace, which tells this installation from every other one."""
+        if not self._namespace_uid:
+            found = await self.request("GET", f"/api/v1/namespaces/{self.namespace}")
+            self._namespace_uid = str(found["metadata"]["uid"])
+        return self._namespace_uid
 
     async def get(self, kind: type[R], name: str) -> R:
         """Read one object, consistently (not from a cache)."""

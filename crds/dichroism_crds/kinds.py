@@ -135,9 +135,16 @@ class Copy(Model):
     path: RelativePath
     member: RelativePath | None = None
     size: Size
-    checksum: Checksum
+    checksum: Checksum | None = Field(
+        default=None, description="Absent where the mover had it compared but nobody here could read it."
+    )
     verified_at: Timestamp
     transfer: ObjectName | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest, None where none is known: such a copy is never enough to delete another one."""
+        return self.checksum.value if self.checksum else None
 
 
 class Dataset(Model):

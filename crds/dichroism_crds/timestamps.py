@@ -29,3 +29,11 @@ def format_time(moment: datetime) -> str:
 def same_time(left: datetime, right: datetime, resolution: timedelta = _MICROSECOND) -> bool:
     """Whether both are the same once floored to ``resolution``, the coarser of the two sides (Globus: 1 s)."""
     return (left - EPOCH) // resolution == (right - EPOCH) // resolution
+
+
+def kept_time(found: datetime, original: datetime) -> bool:
+    """Whether ``found`` is the time of the original as a copy keeps it: exactly, or cut to whole seconds.
+
+    Globus keeps and lists whole seconds. A fraction that is there must be the right one.
+    """
+    return same_time(found, original) or found == original.replace(microsecond=0)

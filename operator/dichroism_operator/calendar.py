@@ -127,7 +127,7 @@ def _item(scan: Scan, beamline: Beamline, endpoint: str, bundles: dict[tuple[str
         path=scan.spec.path,
         size=scan.spec.size,
         modified_at=scan.spec.modified_at,
-        checksum=copies[0].checksum,
+        checksum=next((copy.checksum for copy in copies if copy.checksum), None),
         dataset=scan.status.dataset.pid if scan.status.dataset else None,
         anchor=anchor_of(scan, beamline, endpoint),
         bundle=index,

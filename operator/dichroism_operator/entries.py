@@ -118,4 +118,5 @@ def beamline_number(name: str) -> str:
 
 
 def _file(scan: Scan, copy: Copy, name: str) -> FileEntry:
-    return FileEntry(path=name, size=copy.size, modified_at=scan.spec.modified_at, sha256=copy.checksum.value)
+    known = (one.sha256 for one in (copy, *scan.status.copies) if one.sha256)
+    return FileEntry(path=name, size=copy.size, modified_at=scan.spec.modified_at, sha256=next(known, None))

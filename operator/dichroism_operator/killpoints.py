@@ -7,7 +7,9 @@ from dichroism_crds.killpoints import ENV, ENV_STOP, signal_at
 __all__ = ["ENV", "ENV_STOP", "Point", "reach"]
 
 Point = Literal[
+    "submission-id-fetched",
     "transfer-created",
+    "task-posted",
     "task-started",
     "task-done",
     "scans-told",

@@ -16,6 +16,8 @@ from dichroism_crds.schema_size import stored_bytes
 from dichroism_crds.timestamps import EPOCH, format_time
 from dichroism_operator.board import Card
 
+MAX_NAME_IN_LABEL = 43
+"""Characters of a Transfer's name in the label of its outside task: with two UUIDs beside it, Globus takes no more."""
 ITEM_OVERHEAD_BYTES = 220
 """JSON of a Transfer's item without its path: Scan name, uid, size, time and punctuation, rounded up."""
 DAY = timedelta(days=1)
@@ -117,6 +119,36 @@ def items_of(scans: Iterable[Scan]) -> list[TransferItem]:
         for scan in scans
     ]
     return sorted(items, key=lambda item: item.path)
+
+
+def task_label(installation: str, transfer: str, submission_id: str) -> str:
+    """Label of an outside task, by which it is found again: ``dichroism <namespace UID> <transfer> <submissionId>``.
+
+    A very long name of a Transfer is shortened in the middle; the submission id alone makes the label unique.
+    """
+    return f"{label_prefix(installation)}{_shortened(transfer)} {submission_id}"
+
+
+def label_prefix(installation: str) -> str:
+    """How the labels of all tasks of this installation begin."""
+    return f"dichroism {installation} "
+
+
+def lane_of_label(label: str) -> str:
+    """The lane that a task's label names; equal for all tasks of a lane, however long its name is."""
+    return label.rpartition(" ")[0].rpartition(" ")[2].rpartition("-")[0]
+
+
+def _shortened(name: str) -> str:
+    half = (MAX_NAME_IN_LABEL - 1) // 2
+    return name if len(name) <= MAX_NAME_IN_LABEL else f"{name[:half]}~{name[-half:]}"
+
+
+def own_contents(failed: Iterable[Transfer]) -> frozenset[tuple[str, int, datetime]]:
+    """Path, size and time of what a failed Transfer may have left half-written: only one whose task was started."""
+    return frozenset(
+        (item.path, item.size, item.modified_at) for one in failed if one.status.task_id for item in one.spec.items
+    )
 
 
 def plan_sha256(items: Iterable[TransferItem]) -> str:

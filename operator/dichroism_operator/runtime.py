@@ -32,7 +32,7 @@ from dichroism_operator.lanes.transfer import TransferLane
 from dichroism_operator.lease import DURATION_S, Lease, identity
 from dichroism_operator.metrics import API_REQUESTS, LEADER
 from dichroism_operator.movers.base import Mover
-from dichroism_operator.movers.choice import build_movers
+from dichroism_operator.movers.choice import build_movers, build_slots
 from dichroism_operator.previews.describer import Describer
 from dichroism_operator.previews.places import readers_of
 from dichroism_operator.previews.workers import Workers
@@ -71,6 +71,7 @@ class Operator:
         api.on_answer = lambda method, status: API_REQUESTS.labels(method, str(status)).inc()
         self.context = Context(api, config, self.board, self.writer, self.recorder, pauses)
         movers = build_movers(config)
+        self._slots = build_slots(config)
         self.transfer_lanes = [
             lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers)
         ]
@@ -96,7 +97,15 @@ class Operator:
             hops.append((Step.ARCHIVED, beamline.archive))
         ends = self.config.endpoints
         return [
-            TransferLane(self.context, beamline, step, ends[hop.source], ends[hop.destination], movers[hop.mover])
+            TransferLane(
+                self.context,
+                beamline,
+                step,
+                ends[hop.source],
+                ends[hop.destination],
+                movers[hop.mover],
+                self._slots[hop.mover],
+            )
             for step, hop in hops
         ]
 

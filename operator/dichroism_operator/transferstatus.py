@@ -24,13 +24,13 @@ OTHER_STATUS_BYTES = 64 * 1024
 """Room for everything in a status but its list of failed files."""
 
 
-def active(transfer: Transfer, progress: Progress, now: datetime) -> TransferStatus:
+def active(transfer: Transfer, progress: Progress, task_id: str | None, now: datetime) -> TransferStatus:
     """The task runs; bytes and files are what the mover counted so far."""
     old = transfer.status
     return old.model_copy(
         update={
             "phase": TransferPhase.ACTIVE,
-            "task_id": old.task_id or transfer.spec.submission_id,
+            "task_id": task_id or old.task_id,
             "started_at": old.started_at or now,
             "files": progress.files,
             "bytes": progress.bytes,
@@ -48,13 +48,16 @@ def outage(transfer: Transfer, reason: Reason, message: str, now: datetime) -> T
     return transfer.status.model_copy(update={"message": shown, "conditions": conditions})
 
 
-def final(transfer: Transfer, progress: Progress, now: datetime) -> TransferStatus:
-    """The task ended and every Scan was told. Failed as soon as one file was not verified."""
+def final(transfer: Transfer, progress: Progress, task_id: str | None, now: datetime) -> TransferStatus:
+    """The task ended and every Scan was told. Failed as soon as one file was not verified.
+
+    ``task_id`` is None for a task that was never started.
+    """
     failed = [result for result in progress.results if not result.verified]
     total = len(transfer.spec.items)
     verified = len(progress.results) - len(failed)
     if progress.state == TaskState.FAILED:
-        reason, message = Reason.TASK_FAILED, progress.message
+        reason, message = progress.reason or Reason.TASK_FAILED, progress.message
     elif not failed and verified == total:
         reason, message = Reason.COMPLETED, f"{wording.files(total)} verified"
     else:
@@ -65,7 +68,7 @@ def final(transfer: Transfer, progress: Progress, now: datetime) -> TransferStat
     return transfer.status.model_copy(
         update={
             "phase": TransferPhase.SUCCEEDED if good else TransferPhase.FAILED,
-            "task_id": transfer.status.task_id or transfer.spec.submission_id,
+            "task_id": task_id or transfer.status.task_id,
             "started_at": transfer.status.started_at or transfer.metadata.creation_timestamp or now,
             "completed_at": now,
             "files": verified,

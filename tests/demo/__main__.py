@@ -1,7 +1,8 @@
 """The demo: real files, a real Kubernetes API, the real watcher, operator and prune job; only SciCat is emulated.
 
 It ends with 0 only when every file arrived, was catalogued and archived, and the due ones were pruned after their
-copies had been verified again. ``KEEP=1`` leaves everything running.
+copies had been verified again. ``KEEP=1`` leaves everything running. With ``MOVER=globus`` the first hop goes through
+an emulator of Globus, and so does the pruning of the acquisition folders.
 """
 
 import hashlib
@@ -18,11 +19,13 @@ from tests import cluster as clusters
 from tests.chart import cronjob_name
 from tests.cluster import Cluster, ClusterError, CommandError, kubectl_path
 from tests.samples import generate
-from tests.site import BEAMLINES, Site
+from tests.site import BEAMLINES, GlobusSite, Site
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "demo"
 NAMESPACE = "dichroism"
 FILES = {"BL402": 5, "BL631": 7}
+SITES = {"filesystem": Site, "globus": GlobusSite}
+"""By the name of the mover of the first hop, as ``MOVER`` gives it."""
 PATIENCE_S = 180
 BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
 
@@ -35,11 +38,15 @@ def main() -> int:
     """Run the demo; 0 when all of it was seen to work."""
     started = time.monotonic()
     keep = os.environ.get("KEEP", "") not in ("", "0")
+    mover = os.environ.get("MOVER") or "filesystem"
+    if mover not in SITES:
+        print(f"MOVER={mover} is unknown, there are: {', '.join(SITES)}", file=sys.stderr)
+        return 2
     try:
         clusters.down(FOLDER / "cluster")
         shutil.rmtree(FOLDER, ignore_errors=True)
         with _cluster(keep) as cluster:
-            site = Site(cluster, FOLDER, NAMESPACE, keep=keep)
+            site = SITES[mover](cluster, FOLDER, NAMESPACE, keep=keep)
             try:
                 errors = _run(site, started)
                 if keep:
@@ -81,6 +88,8 @@ def _run(site: Site, started: float) -> int:
     print(f"  {len(files)} files, such as {next(iter(files)).relative_to(FOLDER)}")
     _watch_scans(site, len(files))
     _check_copies(site, files)
+    if isinstance(site, GlobusSite):
+        _show_tasks(site)
     _prune(site, "data402", files)
     _say("kubectl get scans,transfers,prunes")
     for kind in ("scans", "transfers", "prunes"):
@@ -123,6 +132,17 @@ def _check_copies(site: Site, files: dict[Path, str]) -> None:
         raise DemoError(f"the catalogue holds {catalogued}, expected {expected}")
     bundles = sorted((FOLDER / "endpoints").glob("hpss*/2*/*.tar"))
     print(f"  {len(files)} copies on CFS byte for byte as measured, {len(files)} datasets, {len(bundles)} tape bundles")
+
+
+def _show_tasks(site: GlobusSite) -> None:
+    """The tasks as the service knows them, each beside the Transfer that names it."""
+    _say("Asking the Globus emulator which tasks it ran")
+    transfers = {one.status.task_id: one for one in site.transfers()}
+    for task in site.globus.tasks():
+        transfer = transfers.get(task["task_id"])
+        if transfer is None:
+            raise DemoError(f"no Transfer names the Globus task {task['task_id']} ({task['label']})")
+        print(f"  task {task['task_id']}  {task['status']}  {task['files']} files  {transfer.name}")
 
 
 def _prune(site: Site, endpoint: str, files: dict[Path, str]) -> None:

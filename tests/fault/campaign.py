@@ -105,7 +105,7 @@ class Campaign:
             assert {one.status for one in scan.status.conditions} == {ConditionStatus.TRUE}, key
             assert scan.status.phase == ScanPhase.PRUNE_SCHEDULED, key
             assert [copy.endpoint for copy in scan.status.copies] == [f"{place}{key[0][2:]}" for place in _PLACES]
-            assert {copy.checksum.value for copy in scan.status.copies} == {self.originals[key].sha256}, key
+            assert {copy.sha256 for copy in scan.status.copies} == {self.originals[key].sha256}, key
 
     def _check_sources(self) -> None:
         for (beamline, path), original in self.originals.items():

@@ -14,8 +14,10 @@ from tests.fault.campaign import Campaign, succeeded
 from tests.fault.supervisor import LEASE_SECONDS
 from tests.site import Program, Site
 
-POINTS = tuple(point for point in get_args(killpoints.Point) if point not in {"file-renamed", "trash-emptied"})
-"""Every kill point of the operator; those of the prune job have tests of their own."""
+ELSEWHERE = frozenset({"file-renamed", "trash-emptied", "task-posted"})
+"""Points of the prune job and of the Globus mover, which have tests of their own."""
+POINTS = tuple(point for point in get_args(killpoints.Point) if point not in ELSEWHERE)
+"""Every kill point of the operator with the embedded movers."""
 OFTEN = frozenset({"dataset-written", "archive-recorded"})
 """Points that are reached once per Scan, so the kill may come at a later one of a wave."""
 AT_RANDOM = "a random instant"

@@ -169,12 +169,12 @@ def test_a_new_content_gets_all_copies_anew_and_the_old_ones_are_kept(batch: Bat
     bundles = [copy_on(scan, "hpss402").path for scan in (before, after)]
     assert bundles[0] != bundles[1]
     for bundle, scan in zip(bundles, (before, after), strict=True):
-        assert members_of(site.mount("hpss402") / bundle)[path] == copy_on(scan, "nersc402").checksum.value
+        assert members_of(site.mount("hpss402") / bundle)[path] == copy_on(scan, "nersc402").sha256
     assert after.metadata.uid == before.metadata.uid
     assert after.status.dataset == before.status.dataset
     dataset = site.scicat.dataset(after.status.dataset.pid)
     assert dataset is not None
-    newest = copy_on(after, "nersc402").checksum.value
+    newest = copy_on(after, "nersc402").sha256
     assert newest in [file["chk"] for block in dataset["origdatablocks"] for file in block["dataFileList"]]
     assert bundles[1] in str(dataset["datablocks"])
     assert EventReason.CONTENT_CHANGED in site.events(name)

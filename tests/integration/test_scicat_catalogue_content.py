@@ -151,7 +151,7 @@ def test_a_relation_that_comes_later_is_added_beside_others(emulator: SciCatEmul
 
 
 def picture_of(case: Case, png: bytes = PNG) -> Picture:
-    return Picture(png, "Co XMCD -28%", case.entry.file.sha256)
+    return Picture(png, "Co XMCD -28%", case.entry.file.content)
 
 
 def test_a_picture_is_attached_once_and_its_readers_are_those_of_the_dataset(emulator: SciCatEmulator) -> None:
@@ -162,7 +162,7 @@ def test_a_picture_is_attached_once_and_its_readers_are_those_of_the_dataset(emu
         catalogue.ensure_picture(case.entry, picture_of(case))
     (attached,) = stored_of(emulator, catalogue, case.entry)["attachments"]
     assert attached["thumbnail"].startswith("data:image/png;base64,iVBOR")
-    assert attached["caption"] == f"Quick-look: Co XMCD -28% (sha256 {case.entry.file.sha256[:16]})"
+    assert attached["caption"] == f"Quick-look: Co XMCD -28% ({case.entry.file.content})"
     assert attached["accessGroups"] == ["4.0.2"]
     assert catalogue.has_picture(case.entry)
 
@@ -188,7 +188,7 @@ def test_the_picture_of_a_new_content_takes_the_place_of_the_old_one(emulator: S
         catalogue_for(emulator).ensure_picture(new.entry, picture_of(new))
     owner.ensure_picture(new.entry, picture_of(new))
     (attached,) = stored_of(emulator, owner, case.entry)["attachments"]
-    assert new.entry.file.sha256[:16] in attached["caption"]
+    assert new.entry.file.content in attached["caption"]
 
 
 @pytest.mark.parametrize("status", [413, 500])

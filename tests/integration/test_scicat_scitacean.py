@@ -79,7 +79,7 @@ def test_scitacean_reads_dataset_files_and_metadata_and_verifies_the_download(
     catalogue.ensure_archived(entry, ArchiveEntry(f"/home/a/als/{tmp_path.name}.tar", "m", entry.file, 4096))
     preview = build_preview(scan_file, "BL631", scan_file.name)
     assert preview.png
-    catalogue.ensure_picture(entry, Picture(preview.png, "XMCD of Co", entry.file.sha256))
+    catalogue.ensure_picture(entry, Picture(preview.png, "XMCD of Co", entry.file.content))
     client = client_of(site, READER, CopyFileTransfer())
     dataset = client.get_dataset(pid, strict_validation=True, attachments=True)
     assert dataset.pid == PID.parse(pid)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tarfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +15,8 @@ import pytest
 
 from dichroism_crds.config import Endpoint
 from dichroism_crds.reasons import Reason
-from dichroism_crds.timestamps import from_ns, to_ns
-from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat, Item, Mover, Progress, Task, TaskState
+from dichroism_crds.timestamps import from_ns, same_time, to_ns
+from dichroism_operator.movers.base import CopyState, CopyToVerify, Item, Mover, Progress, Task, TaskState
 from dichroism_operator.movers.errors import NotARegularFileError
 
 MOMENT = datetime(2026, 11, 22, 17, 3, 11, 123456, tzinfo=UTC)
@@ -138,6 +138,10 @@ class MoverContract:
 
     never_writes_final_names = True
     """Whether what stands at a final name can't be a half-written copy of this mover."""
+    resolution = timedelta(microseconds=1)
+    """Of the times that the mover keeps and compares."""
+    compares_before_superseding = True
+    """Whether the mover reads a file of another time before it decides that its content is another one."""
 
     def test_a_copy_has_the_bytes_time_and_checksum_of_its_source(self, hop: Hop) -> None:
         item = hop.put(PATH, b"energy\tsignal\n" * 5000)
@@ -145,7 +149,7 @@ class MoverContract:
         assert reasons(progress) == {PATH: Reason.COPIED}
         copy = hop.at_destination(PATH)
         assert copy.read_bytes() == b"energy\tsignal\n" * 5000
-        assert from_ns(copy.stat().st_mtime_ns) == MOMENT
+        assert same_time(from_ns(copy.stat().st_mtime_ns), MOMENT, self.resolution)
         assert progress.results[0].sha256 == sha256(copy.read_bytes())
         assert (progress.files, progress.bytes, progress.faults) == (1, item.size, 0)
         assert hop.incoming() == []
@@ -165,7 +169,7 @@ class MoverContract:
         grown = hop.put("grown.txt", b"one")
         (hop.source_root / "grown.txt").write_bytes(b"one two")
         touched = hop.put("touched.txt", b"one")
-        hop.put("touched.txt", b"one", MOMENT + timedelta(microseconds=1))
+        hop.put("touched.txt", b"one", MOMENT + self.resolution)
         assert set(reasons(hop.run(grown, touched)).values()) == {Reason.SOURCE_CHANGED}
         assert not hop.at_destination("grown.txt").exists()
         assert not hop.at_destination("touched.txt").exists()
@@ -189,7 +193,7 @@ class MoverContract:
         item = hop.put(PATH, b"rotten")
         expected = Item(PATH, item.size, item.modified_at, sha256=sha256(b"intact"))
         assert reasons(hop.run(expected)) == {PATH: Reason.CHECKSUM_MISMATCH}
-        assert not hop.at_destination(PATH).exists()
+        assert not (self.never_writes_final_names and hop.at_destination(PATH).exists())
 
     def test_an_equal_file_at_the_destination_is_the_copy(self, hop: Hop) -> None:
         item = hop.put(PATH, b"same")
@@ -204,8 +208,9 @@ class MoverContract:
     def test_an_equal_file_with_another_time_gets_the_time_of_the_source(self, hop: Hop) -> None:
         item = hop.put(PATH, b"same")
         put(hop.destination_root, PATH, b"same", MOMENT - timedelta(days=1))
-        assert reasons(hop.run(item))[PATH] in (Reason.ALREADY_THERE, Reason.COPIED)
-        assert from_ns(hop.at_destination(PATH).stat().st_mtime_ns) == MOMENT
+        expected = Reason.ALREADY_THERE if self.compares_before_superseding else Reason.COPIED
+        assert reasons(hop.run(item)) == {PATH: expected}
+        assert same_time(from_ns(hop.at_destination(PATH).stat().st_mtime_ns), MOMENT, self.resolution)
 
     @pytest.mark.parametrize("own_partial", [False, True], ids=["", "own_partial"])
     @pytest.mark.parametrize("older", [b"old!", b"a longer, older content"], ids=["same_size", "other_size"])
@@ -229,6 +234,8 @@ class MoverContract:
         assert sorted(file.read_bytes() for file in hop.superseded()) == [b"content 0", b"content 1"]
 
     def test_a_failed_copy_leaves_the_older_one_in_place(self, hop: Hop) -> None:
+        if not self.never_writes_final_names:
+            pytest.skip("this mover moves the older copy away first: it is kept as superseded")
         put(hop.destination_root, PATH, b"old and verified")
         item = hop.put(PATH, b"new")
         wrong = Item(PATH, item.size, item.modified_at, sha256=sha256(b"xxx"), own_partial=True)
@@ -279,7 +286,10 @@ class MoverContract:
         found = dict(
             hop.mover.stat(hop.source, ["a/file", "a", "link", "loop/file", "gone", "a/file/below", "gone/gone"])
         )
-        assert found.pop("a/file") == FileStat(5, item.modified_at)
+        regular = found.pop("a/file")
+        assert regular is not None
+        assert regular.size == 5
+        assert same_time(regular.modified_at, item.modified_at, self.resolution)
         assert set(found.values()) == {None}
 
     def test_verify_reads_every_byte_again(self, hop: Hop) -> None:
@@ -343,7 +353,9 @@ class MoverContract:
         hop.put(".dichroism/trash/p/x", b"123")
         (hop.source_root / ".dichroism/trash/p/below").mkdir()
         (hop.source_root / ".dichroism/trash/p/link").symlink_to("x")
-        assert hop.mover.list_private(hop.source, ".dichroism/trash/p") == {"x": FileStat(3, MOMENT)}
+        listed = hop.mover.list_private(hop.source, ".dichroism/trash/p")
+        assert {name: found.size for name, found in listed.items()} == {"x": 3}
+        assert same_time(listed["x"].modified_at, MOMENT, self.resolution)
         assert hop.mover.list_private(hop.source, ".dichroism/trash/none") == {}
 
     def test_only_private_files_are_deleted(self, hop: Hop) -> None:
@@ -413,6 +425,12 @@ class TapeContract:
         }
         with tarfile.open(hop.at_destination(BUNDLE)) as tar:
             assert tar.getnames()[1:] == ["good.txt", "of record.txt"]
+
+    def test_a_copy_of_record_whose_time_was_cut_to_whole_seconds_is_bundled(self, hop: Hop) -> None:
+        item = put(hop.source_root, PATH, b"content", MOMENT.replace(microsecond=0))
+        of_record = replace(item, modified_at=MOMENT, sha256=sha256(b"content"))
+        (result,) = hop.run(of_record, bundle=BUNDLE).results
+        assert (result.reason, result.sha256) == (Reason.COPIED, sha256(b"content"))
 
     def test_a_bundle_without_members_is_not_made(self, hop: Hop) -> None:
         progress = hop.run(Item("gone.txt", 1, MOMENT), bundle=BUNDLE)

@@ -204,3 +204,46 @@ def test_the_cards_of_a_board_are_what_is_planned_from() -> None:
     assert planning.take([one], planning.DISK_LIMITS) == [one]
     assert (one.size, one.path_length) == (scan().spec.size, len("a/b.txt"))
     assert one.since == NOW != WRITTEN
+
+
+INSTALLATION = "0b8f6f3e-6f0e-4c53-9a0e-0123456789ab"
+SUBMISSION = "5d3a2c1e-0000-4000-8000-000000000001"
+
+
+def test_a_task_label_names_installation_transfer_and_submission() -> None:
+    label = planning.task_label(INSTALLATION, "bl402-data402-nersc402-000123", SUBMISSION)
+    assert label == f"dichroism {INSTALLATION} bl402-data402-nersc402-000123 {SUBMISSION}"
+    assert label.startswith(planning.label_prefix(INSTALLATION))
+    assert planning.lane_of_label(label) == "bl402-data402-nersc402"
+
+
+@given(st.text("ab0-", min_size=1, max_size=63), st.integers(1, 999_999))
+def test_a_label_of_any_lane_fits_and_tells_its_lane(lane: str, number: int) -> None:
+    first = planning.task_label(INSTALLATION, f"{lane}-000000", "-")
+    label = planning.task_label(INSTALLATION, f"{lane}-{number:06d}", SUBMISSION)
+    assert len(label) <= 128
+    assert label == label.strip()
+    assert planning.lane_of_label(label) == planning.lane_of_label(first)
+
+
+def test_only_a_task_that_was_started_can_have_left_half_a_file() -> None:
+    started, never = failed_transfer(1, [scan()], "task-1"), failed_transfer(2, [scan()], None)
+    content = (scan().spec.path, scan().spec.size, scan().spec.modified_at)
+    assert planning.own_contents([never]) == frozenset()
+    assert planning.own_contents([never, started]) == {content}
+
+
+def failed_transfer(number: int, scans: list[Scan], task_id: str | None) -> Transfer:
+    transfer = Transfer(
+        metadata=Metadata(name=transfer_name("BL402", "data402", "nersc402", number)),
+        spec=TransferSpec(
+            beamline="BL402",
+            source="data402",
+            destination="nersc402",
+            submission_id=SUBMISSION,
+            items=planning.items_of(scans),
+        ),
+    )
+    transfer.status.phase = TransferPhase.FAILED
+    transfer.status.task_id = task_id
+    return transfer

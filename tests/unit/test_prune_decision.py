@@ -80,7 +80,7 @@ REMOVED: dict[str, tuple[Change, KeptReason]] = {
         lambda w: w.but(config=with_endpoint(w.config, "nersc402", uuid=None)),
         KeptReason.ENDPOINT_CHANGED,
     ),
-    "no checksum recorded": (lambda w: w.with_item(checksum=None), KeptReason.NO_COPY_RECORDED),
+    "no checksum recorded": (lambda w: w.with_item(checksum=None), KeptReason.AWAITING_VERIFICATION),
     "no bundle recorded": (lambda w: w.with_item(bundle=None), KeptReason.NO_COPY_RECORDED),
     "bundle of nowhere": (lambda w: w.with_item(bundle=7), KeptReason.NO_COPY_RECORDED),
     "needs itself": (
@@ -113,6 +113,10 @@ REMOVED: dict[str, tuple[Change, KeptReason]] = {
 
 def test_a_due_file_with_proven_copies_may_go() -> None:
     assert World().decide() is None
+
+
+def test_a_copy_whose_time_was_cut_to_whole_seconds_may_go() -> None:
+    assert World().but(found=FileStat(SIZE, WRITTEN.replace(microsecond=0))).decide() is None
 
 
 @pytest.mark.parametrize("name", REMOVED)

@@ -2,7 +2,7 @@
 
 from dichroism_crds.config.models import Config, Hop
 
-IMPLEMENTED_MOVERS = frozenset({"filesystem"})
+IMPLEMENTED_MOVERS = frozenset({"filesystem", "globus"})
 
 
 def movers_used(config: Config) -> frozenset[str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from dichroism_crds.timestamps import format_time
+
 Kind = Literal["IsMetadataFor", "HasMetadata"]
 """Relations between datasets, in the words of DataCite."""
 
@@ -21,7 +23,15 @@ class FileEntry:
     path: str
     size: int
     modified_at: datetime
-    sha256: str
+    sha256: str | None
+    """None where the copy's mover could not tell it."""
+
+    @property
+    def content(self) -> str:
+        """A word for this content, by which its picture is known again."""
+        if self.sha256:
+            return f"sha256 {self.sha256[:16]}"
+        return f"{self.size} bytes of {format_time(self.modified_at)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +102,8 @@ class Picture:
 
     png: bytes
     headline: str
-    sha256: str
-    """Of the content that it shows."""
+    content: str
+    """Which content it shows: :attr:`FileEntry.content`."""
 
 
 class Catalogue(Protocol):

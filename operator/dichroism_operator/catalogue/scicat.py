@@ -88,7 +88,7 @@ class SciCatCatalogue:
 
     def has_picture(self, entry: DatasetEntry) -> bool:
         """Whether the dataset shows a picture of this content."""
-        return self._converse(entry, lambda talk: scicat_picture.has_picture(talk, entry.file.sha256))
+        return self._converse(entry, lambda talk: scicat_picture.has_picture(talk, entry.file.content))
 
     def ensure_picture(self, entry: DatasetEntry, picture: Picture) -> None:
         """Make sure that the dataset shows this picture and no older one of ours."""

@@ -240,7 +240,7 @@ def _target(relationship: Mapping[str, Any]) -> str:
 
 def picture_caption(picture: Picture) -> str:
     """Says what is shown and of which content, by which it is known again."""
-    return f"{CAPTION} {picture.headline} ({_shown(picture.sha256)})"
+    return f"{CAPTION} {picture.headline} ({picture.content})"
 
 
 def attachment(picture: Picture, owner_group: str, access_groups: Iterable[str]) -> dict[str, Any]:
@@ -258,13 +258,9 @@ def is_ours(attached: Mapping[str, Any]) -> bool:
     return str(attached.get("caption") or "").startswith(CAPTION)
 
 
-def shows(attached: Mapping[str, Any], sha256: str) -> bool:
+def shows(attached: Mapping[str, Any], content: str) -> bool:
     """Whether an attachment is our picture of this content."""
-    return is_ours(attached) and _shown(sha256) in str(attached.get("caption"))
-
-
-def _shown(sha256: str) -> str:
-    return f"sha256 {sha256[:16]}"
+    return is_ours(attached) and f"({content})" in str(attached.get("caption"))
 
 
 def _holds(stored: Any, wanted: Any) -> bool:

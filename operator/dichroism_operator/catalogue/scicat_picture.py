@@ -14,10 +14,10 @@ _SHOWN = 10
 """The server lists no more attachments than these."""
 
 
-def has_picture(talk: Conversation, sha256: str) -> bool:
+def has_picture(talk: Conversation, content: str) -> bool:
     """Whether one attachment is our picture of this content, and none is of another."""
     ours = [one for one in _attachments(talk) if documents.is_ours(one)]
-    return len(ours) == 1 and documents.shows(ours[0], sha256)
+    return len(ours) == 1 and documents.shows(ours[0], content)
 
 
 def ensure_picture(talk: Conversation, entry: DatasetEntry, picture: Picture) -> None:
@@ -30,7 +30,7 @@ def ensure_picture(talk: Conversation, entry: DatasetEntry, picture: Picture) ->
     """
     attached = _attachments(talk)
     ours = [one for one in attached if documents.is_ours(one)]
-    present = next((one for one in ours if documents.shows(one, picture.sha256)), None)
+    present = next((one for one in ours if documents.shows(one, picture.content)), None)
     for one in ours:
         if one is not present:
             talk.client.remove_attachment(str(one.get("id") or one.get("_id") or one.get("aid")))

@@ -83,7 +83,7 @@ def command(
     logs.configure(json_lines=(log_format or ("text" if sys.stderr.isatty() else "json")) == "json")
     try:
         config = load(config_file)
-        movers = build_movers(config)
+        movers = build_movers(config, for_pruning=True)
         if endpoint not in config.endpoints:
             known = ", ".join(sorted(config.endpoints))
             raise click.UsageError(f"{config_file} has no endpoint {endpoint!r}. Known: {known}")

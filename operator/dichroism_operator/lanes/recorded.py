@@ -45,11 +45,17 @@ class RecordedCopies:
             if copy is None or not self._lane.may_work(scan):
                 continue
             self._asked[scan.name] = moment
-            wanted = CopyToVerify(copy.member or copy.path, copy.size, copy.checksum.value, copy.path)
-            states = await asyncio.to_thread(self._mover.verify, self._destination, [wanted])
-            if states[wanted] != CopyState.UNKNOWN:
-                change = self._verdict(copy, states[wanted])
+            state = await asyncio.to_thread(self._state, copy)
+            if state != CopyState.UNKNOWN:
+                change = self._verdict(copy, state)
                 await self._lane.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+
+    def _state(self, copy: Copy) -> CopyState:
+        """What a fresh look says; without a checksum there is nothing to compare with, and a new bundle has one."""
+        if copy.sha256 is None:
+            return CopyState.DIFFERS
+        wanted = CopyToVerify(copy.member or copy.path, copy.size, copy.sha256, copy.path)
+        return self._mover.verify(self._destination, [wanted])[wanted]
 
     def _verdict(self, copy: Copy, state: CopyState) -> Change:
         def change(fresh: Scan) -> bool:

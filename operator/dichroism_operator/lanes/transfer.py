@@ -9,57 +9,38 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from dichroism_crds.client import AlreadyExists, Conflict, NotFound
+from dichroism_crds.client import AlreadyExists
 from dichroism_crds.config import Beamline, Endpoint
-from dichroism_crds.kinds import (
-    Bundle,
-    Checksum,
-    Copy,
-    Metadata,
-    Scan,
-    ScanPhase,
-    Step,
-    Transfer,
-    TransferItem,
-    TransferPhase,
-    TransferSpec,
-    TransferStatus,
-)
+from dichroism_crds.kinds import Bundle, Metadata, Scan, Step, Transfer, TransferPhase, TransferSpec
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
-from dichroism_crds.reasons import EventReason, Reason
-from dichroism_crds.timestamps import now, same_time
-from dichroism_operator import killpoints, lifecycle, planning, transferstatus
+from dichroism_crds.reasons import Reason
+from dichroism_crds.timestamps import now
+from dichroism_operator import killpoints, planning, transferstatus
 from dichroism_operator.board import Card
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
 from dichroism_operator.lanes.recorded import RecordedCopies
-from dichroism_operator.metrics import BYTES_COPIED, STEPS_DONE, TRANSFERS_RUNNING
-from dichroism_operator.movers.base import Item, ItemResult, Mover, Progress, Task, TaskState
-from dichroism_operator.movers.choice import TASKS_PER_HOP
+from dichroism_operator.lanes.telling import Running, Telling
+from dichroism_operator.metrics import BYTES_COPIED, TRANSFERS_RUNNING
+from dichroism_operator.movers.base import Item, Mover, Progress, Task, TaskState
 from dichroism_operator.movers.errors import MoverUnavailable
+from dichroism_operator.movers.slots import PER_LANE, Slots
 from dichroism_operator.recorder import About
 
 POLL_S = 0.1
 ACTIVE_AFTER_S = 2.0
 """A Transfer that is done sooner never shows Active: one write less."""
+MOST_RUNNING = 2 * PER_LANE
+"""Transfers of a lane, those included whose tasks have ended and whose Scans are being told."""
+STRAYS_AGAIN_S = 15.0
+"""A running task whose Transfer is gone is looked for again after this."""
 UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
-ITEM_TROUBLE_WITHOUT_BLAME = frozenset({Reason.SOURCE_CHANGED})
-"""The file is being written again; the watcher will tell its new content."""
+FAILED = f"status.phase={TransferPhase.FAILED}"
+PLAN_AT_ONCE = frozenset({Reason.RESULTS_LOST, Reason.SUBMISSION_EXPIRED, Reason.TASK_EXPIRED})
+"""Ends of a task that say nothing against starting the next one now."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Running:
-    """A Transfer that this process works on."""
-
-    transfer: Transfer
-    task: Task
-    started: float = field(default_factory=time.monotonic)
-    asked: bool = False
-    """Whether the mover was asked to start the task in this process."""
-    finishing: asyncio.Task[None] | None = None
 
 
 class TransferLane(StepLane):
@@ -76,7 +57,7 @@ class TransferLane(StepLane):
         source: Endpoint,
         destination: Endpoint,
         mover: Mover,
-        slots: int = TASKS_PER_HOP,
+        slots: Slots,
     ) -> None:
         self.label = lane_name(beamline.name, source.name, destination.name)
         super().__init__(self.label, context, beamline, step)
@@ -86,8 +67,11 @@ class TransferLane(StepLane):
         self.slots = slots
         self.bundle = beamline.archive.bundle if step == Step.ARCHIVED and beamline.archive else None
         self.recorded = RecordedCopies(self, destination, mover) if self.bundle else None
+        self.telling = Telling(context, step, to_tape=self.bundle is not None)
         self.running: dict[str, Running] = {}
         self._adopted = False
+        self._strays = True
+        self._strays_again = 0.0
 
     def in_flight(self, name: str) -> bool:
         """Whether a Scan stands in a Transfer that this process works on."""
@@ -96,8 +80,7 @@ class TransferLane(StepLane):
     async def turn(self) -> float:
         """Adopt what an earlier process left, poll what runs, plan what waits."""
         if not self._adopted:
-            for transfer in await self._unfinished():
-                await self._adopt(transfer)
+            await self._adopt_all(await self._unfinished())
             self._adopted = True
         if self.paused:
             return max(0.05, self.paused_until - time.monotonic())
@@ -117,86 +100,118 @@ class TransferLane(StepLane):
         listed = self.context.api.list(Transfer, field_selector=UNFINISHED, label_selector=f"{LABEL_LANE}={self.label}")
         return [transfer async for transfer in listed]
 
-    async def _adopt(self, transfer: Transfer) -> None:
-        if transfer.name not in self.running:
-            self.running[transfer.name] = Running(transfer, await self._task(transfer))
+    async def _failed(self) -> list[Transfer]:
+        label = f"{LABEL_LANE}={self.label}"
+        return [one async for one in self.context.api.list(Transfer, field_selector=FAILED, label_selector=label)]
 
-    async def _task(self, transfer: Transfer) -> Task:
+    async def _adopt_all(self, strange: Sequence[Transfer]) -> None:
+        """Take over what an earlier process left, or another one makes; its task may have been started."""
+        failed = await self._failed() if strange else []
+        for transfer in strange:
+            self.running[transfer.name] = Running(transfer, await self._task(transfer, failed), tried=True)
+
+    async def _task(self, transfer: Transfer, failed: Sequence[Transfer]) -> Task:
         """The mover's task for a Transfer; to tape, each item carries the checksum of record from its Scan."""
-        recorded: dict[str, str] = {}
+        recorded: dict[str, str | None] = {}
         if self.bundle:
             scans = await read_scans(self.context, [item.scan for item in transfer.spec.items])
-            recorded = {scan.name: copy.checksum.value for scan in scans if (copy := scan.copy_on(self.source.name))}
+            recorded = {scan.name: copy.sha256 for scan in scans if (copy := scan.copy_on(self.source.name))}
+        ours = planning.own_contents(failed)
+        spec = transfer.spec
+        installation = await self.context.api.namespace_uid()
         return Task(
-            submission_id=transfer.spec.submission_id,
-            label=transfer.name,
+            submission_id=spec.submission_id,
+            label=planning.task_label(installation, transfer.name, spec.submission_id),
             source=self.source,
             destination=self.destination,
             items=tuple(
-                Item(one.path, one.size, one.modified_at, recorded.get(one.scan)) for one in transfer.spec.items
+                Item(
+                    one.path,
+                    one.size,
+                    one.modified_at,
+                    recorded.get(one.scan),
+                    own_partial=(one.path, one.size, one.modified_at) in ours,
+                )
+                for one in spec.items
             ),
-            bundle=transfer.spec.bundle.path if transfer.spec.bundle else None,
+            bundle=spec.bundle.path if spec.bundle else None,
+            created_at=transfer.metadata.creation_timestamp,
         )
 
+    @property
+    def _active(self) -> list[Running]:
+        """Transfers whose tasks have not ended."""
+        return [one for one in self.running.values() if one.finishing is None]
+
     async def _start_and_poll(self) -> None:
-        active = {one.task.submission_id: one for one in self.running.values() if one.finishing is None}
-        for one in active.values():
+        for one in self._active:
             if not one.asked:
                 await self._start(one)
+        active = {one.task.submission_id: one for one in self._active}
+        self.slots.note(self.label, len(active))
         if not active:
             return
-        for key, progress in (await asyncio.to_thread(self.mover.poll, list(active))).items():
-            await self._look(active[key], progress)
+        polled = await asyncio.to_thread(self.mover.poll, list(active))
+        outages = [await self._look(active[key], progress) for key, progress in polled.items()]
+        self.slots.note(self.label, len(self._active))
+        if outage := next((one for one in outages if one), None):
+            raise outage
 
     async def _start(self, one: Running) -> None:
+        one.task = replace(one.task, resumed=one.tried)
+        one.tried = True
         try:
-            await asyncio.to_thread(self.mover.start, one.task)
+            one.task_id = await asyncio.to_thread(self.mover.start, one.task)
         except MoverUnavailable:
             raise
         except Exception as error:
             # A Transfer that the mover cannot even begin must not stop the lane's others.
             log.exception("%s cannot be started", one.transfer.name, extra={"transfer": one.transfer.name})
-            await self._look(one, Progress(TaskState.FAILED, message=f"cannot be started: {error}"))
+            self._finish_later(one, Progress(TaskState.FAILED, message=f"cannot be started: {error}"))
             return
         one.asked = True
         killpoints.reach("task-started")
 
-    async def _look(self, one: Running, progress: Progress) -> None:
+    async def _look(self, one: Running, progress: Progress) -> MoverUnavailable | None:
+        """Act on the state of one task; an outage that it shows is returned, to pause the lane after all were seen."""
+        outage = MoverUnavailable(progress.reason, progress.message) if progress.reason else None
         if progress.state == TaskState.LOST:
             one.asked = False
-        elif progress.state == TaskState.FAILED and progress.reason:
+        elif progress.state == TaskState.FAILED and outage and not progress.over:
             # The outside system's trouble: the same task is started again after the pause.
             one.asked = False
             await asyncio.to_thread(self.mover.forget, one.task.submission_id)
-            raise MoverUnavailable(progress.reason, progress.message)
+            return outage
         elif progress.state == TaskState.ACTIVE:
             if time.monotonic() - one.started > ACTIVE_AFTER_S:
-                await self._write(one, transferstatus.active(one.transfer, progress, now()))
+                await self.telling.write(one, transferstatus.active(one.transfer, progress, one.task_id, now()))
+            if outage is None and self.pauses_in_a_row:
+                self.resume(one.transfer)
+            return outage
         else:
-            self.resume(one.transfer)
-            one.finishing = asyncio.create_task(self._finish(one, progress), name=f"finish {one.transfer.name}")
+            if outage is None:
+                self.resume(one.transfer)
+            self._finish_later(one, progress)
+            return None if progress.reason in PLAN_AT_ONCE else outage
+        return None
+
+    def _finish_later(self, one: Running, progress: Progress) -> None:
+        one.finishing = asyncio.create_task(self._finish(one, progress), name=f"finish {one.transfer.name}")
 
     async def _finish(self, one: Running, progress: Progress) -> None:
         """Scans first, the Transfer's final phase last: a crash in between repeats the whole, with the same outcome."""
         try:
             killpoints.reach("task-done")
-            results = {result.path: result for result in progress.results}
-            if progress.state == TaskState.FAILED:
-                for item in one.transfer.spec.items:
-                    results.setdefault(item.path, ItemResult(item.path, Reason.TASK_FAILED, progress.message))
-            applied = await asyncio.gather(
-                *(self._tell(one, item, results[item.path]) for item in one.transfer.spec.items if item.path in results)
-            )
+            verified = await self.telling.scans(one, progress)
             killpoints.reach("scans-told")
             log.info(
                 "%s: %d of %d files verified",
                 one.transfer.name,
-                sum(applied),
+                verified,
                 len(one.transfer.spec.items),
-                extra={"transfer": one.transfer.name, "beamline": self.beamline.name},
+                extra={"transfer": one.transfer.name, "beamline": self.beamline.name, "task": one.task_id},
             )
-            await self._write(one, transferstatus.final(one.transfer, progress, now()))
-            killpoints.reach("transfer-closed")
+            await self.telling.final(one, progress)
             await asyncio.to_thread(self.mover.forget, one.task.submission_id)
             self.running.pop(one.transfer.name, None)
             BYTES_COPIED.labels(self.label).inc(progress.bytes)
@@ -207,66 +222,10 @@ class TransferLane(StepLane):
         finally:
             self.wake.set()
 
-    async def _tell(self, one: Running, item: TransferItem, result: ItemResult) -> bool:
-        """Write one file's result into its Scan, only while uid and content still match."""
-        copy = self._copy(one.transfer, item, result)
-        moment = now()
-
-        def change(scan: Scan) -> bool:
-            if scan.spec.size != item.size or not same_time(scan.spec.modified_at, item.modified_at):
-                return False
-            if lifecycle.content_changed(scan) or scan.status.phase == ScanPhase.REFUSED:
-                return False
-            if copy:
-                lifecycle.add_copy(scan, copy)
-                lifecycle.succeed(scan, self.step, result.reason, f"on {copy.endpoint}", moment)
-            else:
-                blame = result.reason not in ITEM_TROUBLE_WITHOUT_BLAME
-                if result.reason == Reason.TASK_FAILED:
-                    blame = len(one.transfer.spec.items) == 1  # in company, the next Transfer has half of the items
-                lifecycle.fail(scan, self.step, result.reason, result.message, moment, counts=blame)
-            return True
-
-        told = await self.context.writer.submit(item.scan, item.uid, change)
-        STEPS_DONE.labels(self.beamline.name, self.step, "done" if copy else "failed").inc()
-        if copy is None:
-            reason = EventReason.MEMBER_LEFT_OUT if self.bundle else EventReason.STEP_FAILED
-            about = About(Scan.kind, item.scan, item.uid)
-            self.context.recorder.event(about, reason, f"{self.step}: {result.reason}: {result.message}")
-        return told and copy is not None
-
-    def _copy(self, transfer: Transfer, item: TransferItem, result: ItemResult) -> Copy | None:
-        """The verified copy as the Scan records it; None when there is none."""
-        if result.sha256 is None:
-            return None
-        bundle = transfer.spec.bundle
-        return Copy(
-            endpoint=self.destination.name,
-            path=bundle.path if bundle else item.path,
-            member=item.path if bundle else None,
-            size=item.size,
-            checksum=Checksum(value=result.sha256),
-            verified_at=now(),
-            transfer=transfer.name,
-        )
-
-    async def _write(self, one: Running, status: TransferStatus) -> None:
-        """Write a Transfer's status; one that somebody deleted meanwhile is let go."""
-        if status == one.transfer.status:
-            return
-        wanted = one.transfer.model_copy(update={"status": status})
-        try:
-            one.transfer = await self.context.api.replace_status(wanted)
-        except Conflict:
-            fresh = await self.context.api.get(Transfer, one.transfer.name)
-            one.transfer = await self.context.api.replace_status(fresh.model_copy(update={"status": status}))
-        except NotFound:
-            log.warning("%s was deleted while it ran", one.transfer.name, extra={"transfer": one.transfer.name})
-
     async def _show_outage(self, outage: MoverUnavailable) -> None:
         for one in list(self.running.values()):
             if one.finishing is None:
-                await self._write(one, transferstatus.outage(one.transfer, outage.reason, str(outage), now()))
+                await self.telling.write(one, transferstatus.outage(one.transfer, outage.reason, str(outage), now()))
 
     async def _a_waiting_scan(self) -> About | None:
         card = next(iter(self.context.board.waiting(self.beamline.name, self.step)), None)
@@ -278,25 +237,50 @@ class TransferLane(StepLane):
         """Make the next Transfer when one is due and a slot is free."""
         taken = {item.scan for one in self.running.values() for item in one.transfer.spec.items}
         cards = [card for card in self.candidates(taken) if not (self.recorded and self.recorded.concerns(card))]
-        if not cards or len(self.running) >= self.slots or not self._due(cards):
+        if not cards or not self._due(cards):
+            self.slots.withdraw(self.label)
+            return
+        if len(self.running) >= MOST_RUNNING or not self.slots.may_start(self.label):
             return
         number = await self._highest_number() + 1
         ours = set(self.running)
         unfinished = await self._unfinished()
-        for transfer in unfinished:
-            if transfer.name not in ours:  # ours may have ended since the LIST: it must not be begun again
-                await self._adopt(transfer)
+        if await self._has_strays(unfinished):
+            return
+        # Ours may have ended since the LIST: they must not be begun again.
+        await self._adopt_all([transfer for transfer in unfinished if transfer.name not in ours])
         taken = {item.scan for transfer in unfinished for item in transfer.spec.items}
         chosen = [card.name for card in planning.take(cards, self._limits()) if card.name not in taken]
         scans = [scan for scan in await read_scans(self.context, chosen) if self.may_work(scan)]
-        failed = self.context.api.list(
-            Transfer,
-            field_selector=f"status.phase={TransferPhase.FAILED}",
-            label_selector=f"{LABEL_LANE}={self.label}",
-        )
-        scans = planning.halves(scans, [transfer async for transfer in failed])
+        failed = await self._failed()
+        scans = planning.halves(scans, failed)
         if scans:
-            await self._create(number, scans)
+            await self._create(number, scans, failed)
+
+    async def _has_strays(self, unfinished: Sequence[Transfer]) -> bool:
+        """Whether tasks run whose Transfers somebody deleted: which files they carry is not known, so all wait.
+
+        This process follows its own tasks to their end whatever happens to the Transfers. So only those of an earlier
+        process are looked for, until there is none.
+        """
+        if not self._strays:
+            return False
+        if time.monotonic() < self._strays_again:
+            return True
+        self._strays_again = time.monotonic() + STRAYS_AGAIN_S
+        installation = await self.context.api.namespace_uid()
+        running = await asyncio.to_thread(self.mover.running_labels, planning.label_prefix(installation))
+        known = {planning.task_label(installation, one.name, one.spec.submission_id) for one in unfinished}
+        here = planning.lane_of_label(planning.task_label(installation, f"{self.label}-000000", "-"))
+        strays = [label for label in running - known if planning.lane_of_label(label) == here]
+        self._strays = bool(strays)
+        if strays:
+            text = f"{len(strays)} tasks of deleted Transfers still run, their end is awaited"
+            self.context.pauses[self.beamline.name, self.step] = f"{self.step} waits: {text}"
+            log.warning("lane %s: %s: %s", self.name, text, ", ".join(strays[:5]), extra={"lane": self.name})
+        else:
+            self.context.pauses.pop((self.beamline.name, self.step), None)
+        return self._strays
 
     def _limits(self) -> planning.Limits:
         return planning.tape_limits(self.bundle) if self.bundle else planning.DISK_LIMITS
@@ -313,10 +297,11 @@ class TransferLane(StepLane):
         names = self.context.api.list_metadata(Transfer, label_selector=f"{LABEL_LANE}={self.label}")
         return max([number_of(one.name) async for one in names], default=0)
 
-    async def _create(self, number: int, scans: Sequence[Scan]) -> None:
+    async def _create(self, number: int, scans: Sequence[Scan], failed: Sequence[Transfer]) -> None:
         """Create the Transfer, which claims its Scans; only then is the mover asked."""
         items = planning.fitting(planning.items_of(scans), self._limits())
         key = await asyncio.to_thread(self.mover.new_submission_id)
+        killpoints.reach("submission-id-fetched")
         bundle = None
         if self.bundle:
             digest = planning.plan_sha256(items)
@@ -352,5 +337,6 @@ class TransferLane(StepLane):
             size,
             extra={"transfer": made.name, "beamline": self.beamline.name},
         )
-        self.running[made.name] = Running(made, await self._task(made))
+        self.running[made.name] = Running(made, await self._task(made, failed))
+        self.slots.note(self.label, len(self._active))
         self.wake.set()

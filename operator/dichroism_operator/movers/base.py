@@ -41,6 +41,10 @@ class Task:
     items: tuple[Item, ...]
     bundle: str | None = None
     """Relative path of the tape bundle to make; None on a hop from disk to disk."""
+    resumed: bool = False
+    """An earlier start may have got through, in this process or another: look for it before anything is touched."""
+    created_at: datetime | None = None
+    """When the submission id was made durable; an old one may be known to nobody any more."""
 
 
 class TaskState(StrEnum):
@@ -52,12 +56,16 @@ class TaskState(StrEnum):
     LOST = "Lost"
 
 
+VERIFIED = frozenset({Reason.COPIED, Reason.ALREADY_THERE, Reason.ADOPTED})
+"""Reasons with which the destination holds a verified copy."""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of one item. ``sha256`` is set exactly when a verified copy exists.
+    """What became of one item.
 
     A verified copy: size and checksum compared after the copy, and the source unchanged (size, mtime) once more after
-    it.
+    it. ``sha256`` is that of the copy; a mover that had the checksums compared elsewhere may not know it.
     """
 
     path: str
@@ -69,7 +77,7 @@ class ItemResult:
     @property
     def verified(self) -> bool:
         """Whether the destination holds a verified copy."""
-        return self.sha256 is not None
+        return self.reason in VERIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,12 @@ class Progress:
     faults: int = 0
     message: str = ""
     reason: Reason | None = None
-    """Why a FAILED task failed as a whole, where the outside system is to blame: the lane pauses, no file is blamed."""
+    """Why a FAILED task failed, or an ACTIVE one does not get on, where the outside system is to blame.
+
+    The lane pauses, no file is blamed.
+    """
+    over: bool = False
+    """Of a FAILED task with a reason: it can't be started again, so what it did not reach is planned again."""
     results: tuple[ItemResult, ...] = ()
     bundle_sha256: str | None = None
     bundle_size: int | None = None
@@ -132,11 +145,17 @@ class Mover(Protocol):
     def start(self, task: Task) -> str:
         """Start the task, or join it when this submission id was started before; returns the mover's task id.
 
-        A task that an outage ended (FAILED with a reason) is started again.
+        A task that an outage ended (FAILED with a reason, not over) is started again.
         """
 
     def poll(self, submission_ids: Collection[str]) -> Mapping[str, Progress]:
         """State of many tasks in one go; every id asked for is in the answer."""
+
+    def running_labels(self, prefix: str) -> frozenset[str]:
+        """Labels that start with ``prefix`` of tasks that run now, those of other processes and earlier ones included.
+
+        A task that can't outlive its process is in no answer.
+        """
 
     def forget(self, submission_id: str) -> None:
         """The results are recorded: the mover may drop what it keeps of the task in memory."""

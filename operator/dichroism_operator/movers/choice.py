@@ -1,29 +1,53 @@
 """Which mover carries a hop and looks after an endpoint: one instance per name for the whole process."""
 
+import os
 from collections.abc import Mapping
 
 from dichroism_crds.config import Config, Hop, movers_used
 from dichroism_operator.movers.base import Mover
+from dichroism_operator.movers.slots import PER_LANE, Slots
 
-TASKS_PER_HOP = 2
-"""Tasks of one hop at the same time: the next one fills while the first one ends. No beamline waits for another."""
+GLOBUS_TASKS = 3
+"""Transfer tasks that the service works on at a time for one identity, over all beamlines."""
+GLOBUS_POLL = "DICHROISM_GLOBUS_POLL_SECONDS"
+"""Variable: from the start of a Globus task to its first poll. Default 8, as a real task takes so long to start."""
+GLOBUS_GRACE = "DICHROISM_GLOBUS_GRACE_SECONDS"
+"""Variable: how long a file may hold up a Globus task before it is canceled. Default 120: Globus tries again itself."""
 
 
-def build_movers(config: Config) -> dict[str, Mover]:
-    """One mover for each name that the configuration uses.
+def build_movers(config: Config, *, for_pruning: bool = False) -> dict[str, Mover]:
+    """One mover for each name that the configuration uses; ``for_pruning`` asks outside services more slowly.
 
     Raises:
         ValueError: a mover that this version does not have; ``check_runnable`` tells people before.
     """
-    return {name: _build(name, len(_hops(config)) * TASKS_PER_HOP) for name in movers_used(config)}
+    return {name: _build(name, config, for_pruning) for name in movers_used(config)}
 
 
-def _build(name: str, tasks: int) -> Mover:
+def _build(name: str, config: Config, for_pruning: bool) -> Mover:
+    # Imported here: the SDKs are large, and most processes need one of them.
     if name == "filesystem":
         from dichroism_operator.movers.filesystem import FilesystemMover
 
-        return FilesystemMover(max_threads=tasks)
+        return FilesystemMover(max_threads=len(_hops(config)) * PER_LANE)
+    if name == "globus":
+        from dichroism_operator.movers.globus.connection import GlobusConnection
+        from dichroism_operator.movers.globus.flights import FIRST_POLL_S
+        from dichroism_operator.movers.globus.mover import GlobusMover
+        from dichroism_operator.movers.globus.pace import OPERATOR_RATE, PRUNE_RATE
+        from dichroism_operator.movers.globus.reactions import STUCK_GRACE_S
+
+        return GlobusMover(
+            GlobusConnection(per_second=PRUNE_RATE if for_pruning else OPERATOR_RATE),
+            first_poll_s=float(os.environ.get(GLOBUS_POLL, FIRST_POLL_S)),
+            stuck_grace_s=float(os.environ.get(GLOBUS_GRACE, STUCK_GRACE_S)),
+        )
     raise ValueError(f"mover {name} is not there in this version")
+
+
+def build_slots(config: Config) -> dict[str, Slots]:
+    """What the lanes of each mover share."""
+    return {name: Slots(GLOBUS_TASKS if name == "globus" else None) for name in movers_used(config)}
 
 
 def mover_for(config: Config, movers: Mapping[str, Mover], endpoint: str) -> Mover:

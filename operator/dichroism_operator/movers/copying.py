@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from dichroism_crds.reasons import Reason
-from dichroism_crds.timestamps import format_time, from_ns, to_ns
+from dichroism_crds.timestamps import format_time, from_ns, kept_time, to_ns
 from dichroism_operator.movers.base import Item, ItemResult
 from dichroism_operator.movers.errors import FileTrouble
 from dichroism_operator.movers.hashing import Checkpoint, blocks, sha256_from_disk
@@ -104,7 +104,9 @@ def require_unchanged(mount: Mount, item: Item) -> None:
 
 def _compare(mount: Mount, item: Item, found: os.stat_result) -> None:
     modified_at = from_ns(found.st_mtime_ns)
-    if not stat.S_ISREG(found.st_mode) or (found.st_size, modified_at) != (item.size, item.modified_at):
+    # With a checksum of record the source is itself a copy, whose time may have been cut by what made it.
+    same_time = kept_time(modified_at, item.modified_at) if item.sha256 else modified_at == item.modified_at
+    if not stat.S_ISREG(found.st_mode) or found.st_size != item.size or not same_time:
         raise FileTrouble(
             Reason.SOURCE_CHANGED,
             f"{item.path} on {mount.name} has {found.st_size} bytes of {format_time(modified_at)}, expected were "

@@ -109,6 +109,10 @@ class FilesystemMover:
             known = {one: self._tasks.get(one) for one in submission_ids}
         return {one: task.progress() if task else Progress(TaskState.LOST) for one, task in known.items()}
 
+    def running_labels(self, prefix: str) -> frozenset[str]:  # noqa: ARG002 - of the interface
+        """None: a task ends with its process."""
+        return frozenset()
+
     def forget(self, submission_id: str) -> None:
         """Drop a finished task; one that runs is kept."""
         with self._lock:

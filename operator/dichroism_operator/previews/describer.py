@@ -58,9 +58,7 @@ class Describer:
             path = copy.path if reader.endpoint.name == copy.endpoint else scan.spec.path
             try:
                 source = reader.source(path, copy.size)
-                answer = workers.run(
-                    Job(source, copy.size, copy.checksum.value, scan.spec.beamline, path, sidecars, picture)
-                )
+                answer = workers.run(Job(source, copy.size, copy.sha256, scan.spec.beamline, path, sidecars, picture))
             except PlaceUnavailableError as error:
                 answer = Answer(unread=str(error))
             except WorkerFailedError as error:  # another place holds the same bytes

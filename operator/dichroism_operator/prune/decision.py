@@ -13,7 +13,7 @@ from dichroism_crds.kinds import Content, Copy, Prune, PruneBundle, PruneItem, R
 from dichroism_crds.names import ANNOTATION_MOVED_TO, ANNOTATION_UNDO, PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.reasons import KeptReason
-from dichroism_crds.timestamps import same_time
+from dichroism_crds.timestamps import kept_time, same_time
 from dichroism_operator.calendar import recorded
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat
 
@@ -97,6 +97,8 @@ def forbidden(case: Case) -> KeptReason | None:
     if not all(_same(case, need) for need in case.prune.spec.needs):
         return KeptReason.ENDPOINT_CHANGED
     copies = needed_copies(case)
+    if copies and case.item.checksum is None:
+        return KeptReason.AWAITING_VERIFICATION  # There is nothing to compare a copy with.
     if not copies or None in copies.values():
         return KeptReason.NO_COPY_RECORDED
     return None
@@ -161,7 +163,7 @@ def needed_copies(case: Case) -> dict[str, CopyToVerify | None]:
 
 def is_item(item: PruneItem, found: FileStat) -> bool:
     """Whether a file is exactly the one that was scheduled, as far as size and modification time tell."""
-    return found.size == item.size and same_time(found.modified_at, item.modified_at)
+    return found.size == item.size and kept_time(found.modified_at, item.modified_at)
 
 
 def backoff(attempts: int) -> timedelta:
