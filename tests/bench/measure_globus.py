@@ -21,7 +21,7 @@ from tests.cluster import Cluster
 from tests.emulators.globus.sdk import transfer_client
 from tests.fault.campaign import succeeded
 from tests.samples.filler import write_filler
-from tests.site import GlobusSite, Program
+from tests.site import GlobusSite
 
 BATCHES = {1: "_1", 20: "_20", 200: "", 1000: "_1000"}
 """Files that wait when the operator starts, and the end of the key."""
@@ -75,12 +75,19 @@ def _tell(site: GlobusSite, paths: list[str]) -> None:
         site.create_scans([site.scan_body("BL402", path) for path in paths[start : start + 500]])
 
 
-def _arrive(site: GlobusSite, count: int) -> Program:
-    """Start the operator and wait until it has verified all files; it was told of them before."""
+def _arrive(site: GlobusSite, count: int) -> float:
+    """Start the operator, which was told of all files before; seconds until all are recorded as verified."""
     operator = site.operator().start()
-    words = f"{count} of {count} files verified"
-    site.wait_for(lambda: words in operator.words(), words, PATIENCE_S)
-    return operator
+    site.wait_for(lambda: "working on namespace" in operator.words(), "the operator works", 60)
+    began = time.monotonic()
+
+    def all_verified() -> bool:
+        return sum(one.status.files for one in site.transfers() if one.finished) >= count
+
+    site.wait_for(all_verified, f"{count} files verified", PATIENCE_S)
+    seconds = time.monotonic() - began
+    operator.stop()
+    return seconds
 
 
 def _requests(site: GlobusSite) -> int:
@@ -89,9 +96,9 @@ def _requests(site: GlobusSite) -> int:
 
 def _calls_per_file(site: GlobusSite, count: int, say: Say) -> float:
     _tell(site, _write(site, count))
-    _arrive(site, count).stop()
+    seconds = _arrive(site, count)
     requests = _requests(site)
-    say(f"{requests} requests for {count} files in one batch")
+    say(f"{requests} requests for {count} files in {len(site.transfers())} batches, {seconds:.0f} s")
     return requests / count
 
 
@@ -99,20 +106,8 @@ def _files_per_minute(site: GlobusSite, say: Say) -> float:
     """From the operator's first look at the waiting files until the last one is recorded as verified."""
     say(f"telling {MANY} files")
     _tell(site, _write(site, MANY))
-    operator = site.operator().start()
-    site.wait_for(lambda: "working on namespace" in operator.words(), "the operator works", 60)
-    began = time.monotonic()
-    verified = 0
-
-    def all_verified() -> bool:
-        nonlocal verified
-        verified = sum(one.status.files for one in site.transfers() if one.finished)
-        return verified >= MANY
-
-    site.wait_for(all_verified, f"{MANY} files verified", PATIENCE_S)
-    seconds = time.monotonic() - began
+    seconds = _arrive(site, MANY)
     say(f"{MANY} files in {seconds:.0f} s, {_requests(site)} requests")
-    operator.stop()
     return MANY / seconds * 60
 
 

@@ -110,14 +110,13 @@ class GlobusCampaign(Campaign):
     @contextmanager
     def held(self) -> Iterator[list[dict[str, Any]]]:
         """Tell files; the running tasks of which some are done and some are held up by the service until the end."""
-        operator = self.running()
+        self.running()
         keys = self.write(self.wave)
         self.globus.fault(Action.ERROR, path=self.chosen(keys), code="TIMEOUT", times=None)
         self.tell(keys)
 
         def held() -> list[dict[str, Any]]:
-            if not operator.running:
-                self.running()
+            self.running()
             return [task for task in self.unended() if task["nice_status"] == "TIMEOUT"]
 
         try:

@@ -36,10 +36,11 @@ def transfer_deleted_by_hand(campaign: GlobusCampaign) -> None:
 def service_killed(campaign: GlobusCampaign) -> None:
     """The service dies while it takes a task or writes a file, and comes back."""
     campaign.running()
+    keys = campaign.write(campaign.wave)
     point = campaign.rng.choice(list(Point))
     at_request = point in (Point.BEFORE_INSERT, Point.AFTER_INSERT)
-    campaign.globus.kill_at(point, "/transfer$" if at_request else "")
-    campaign.tell_wave()
+    campaign.globus.kill_at(point, "/transfer$" if at_request else campaign.chosen(keys))
+    campaign.tell(keys)
     campaign.globus.wait_until_dead(60)
     campaign.globus.start()
 

@@ -34,7 +34,7 @@ UNMOUNTED = ("data631", "nersc631")
 SEED = 20261123
 FILES = 5000
 ROUNDS, KILLS_A_POINT = 3, 8
-"""In the full form: how often each trouble is made, and the operator is killed at each point. 110 waves of files."""
+"""In the full form: how often each trouble is made, and the operator is killed at each point."""
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 One test for each row of the table in docs/how-to/globus.md.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -67,9 +68,12 @@ def test_a_lost_answer_to_a_submission_makes_no_second_task(hop: GlobusHop, acti
 def test_another_process_finds_the_task_whose_answer_was_lost(hop: GlobusHop) -> None:
     items = some(hop)
     task = hop.task(*items)
+    hop.service.set_collection(str(hop.destination.uuid), bytes_per_second=500)
     hop.service.fault(Action.DROP_AFTER, method="POST", path="/transfer$", times=3)
     with pytest.raises(MoverUnavailable):
         hop.mover.start(task)
+    while not hop.at_destination(items[0].path).exists():
+        time.sleep(0.01)
     other = hop.fresh()
     with other.globus:
         other.mover.start(replace(task, resumed=True))
@@ -214,7 +218,7 @@ def test_storage_that_was_never_prepared_is_not_written(hop: GlobusHop) -> None:
 
 def test_storage_that_went_away_reads_as_no_deleted_file(hop: GlobusHop) -> None:
     item = hop.put("a.txt", b"a")
-    assert hop.mover.stat(hop.source, ["a.txt"])["a.txt"] is not None
+    assert hop.mover.stat(hop.source, ["a.txt", "none.txt"])["a.txt"] is not None
     hop.source_root.rename(hop.source_root.with_name("unmounted"))
     hop.source_root.mkdir()
     with pytest.raises(MoverUnavailable):
@@ -315,9 +319,14 @@ def test_a_source_that_vanishes_is_skipped_and_told(hop: GlobusHop) -> None:
 
 def test_a_source_that_vanishes_while_its_task_runs_is_not_verified(hop: GlobusHop) -> None:
     items = some(hop, 3)
+    hop.service.fault(Action.ERROR, code="TIMEOUT", path="scan2", times=None)
     task = hop.started(*items)
+    hop.until(task, lambda progress: progress.files == 2)
     (hop.source_root / "day/scan1.txt").unlink()
-    assert reasons(settled(hop.mover, task.submission_id))["day/scan1.txt"] is Reason.SOURCE_MISSING
+    hop.service.clear_faults()
+    found = reasons(hop.until(task, lambda progress: progress.state is TaskState.DONE))
+    assert found.pop("day/scan1.txt") is Reason.SOURCE_MISSING
+    assert set(found.values()) == {Reason.COPIED}
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ ACTIVE_AFTER_S = 2.0
 """A Transfer that is done sooner never shows Active: one write less."""
 MOST_RUNNING = 2 * PER_LANE
 """Transfers of a lane, those included whose tasks have ended and whose Scans are being told."""
-STRAYS_AGAIN_S = 15.0
+STRAYS_AGAIN_S = 5.0
 """A running task whose Transfer is gone is looked for again after this."""
 UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
 FAILED = f"status.phase={TransferPhase.FAILED}"
