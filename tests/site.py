@@ -295,6 +295,16 @@ class Site:
         scan: Scan = self.wait_for(there, f"{path} is {phase}", seconds)
         return scan
 
+    def wait_for_plot(self, path: str, seconds: float = 60) -> Scan:
+        """Wait until it is settled whether a Scan has a plot: the last write of a finished one."""
+
+        def there() -> Scan | None:
+            scan = self.scans()[path]
+            return scan if scan.status.dataset and scan.status.dataset.quick_look else None
+
+        scan: Scan = self.wait_for(there, f"the plot of {path} is settled", seconds)
+        return scan
+
 
 def content_of(file: Path) -> dict[str, Any]:
     """Size and modification time of a file as a Scan's spec has them."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+ADDING, REMOVING = "adding a picture", "removing a picture"
+"""What was under way, as errors about pictures say it."""
+
 Kind = Literal["IsMetadataFor", "HasMetadata"]
 """Relations between datasets, in the words of DataCite."""
 
