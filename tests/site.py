@@ -298,6 +298,16 @@ class Site:
         scan: Scan = self.wait_for(there, f"{path} is {phase}", seconds)
         return scan
 
+    def wait_for_plot(self, path: str, seconds: float = 60) -> Scan:
+        """Wait until it is settled whether a Scan has a plot: the last write of a finished one."""
+
+        def there() -> Scan | None:
+            scan = self.scans()[path]
+            return scan if scan.status.dataset and scan.status.dataset.quick_look else None
+
+        scan: Scan = self.wait_for(there, f"the plot of {path} is settled", seconds)
+        return scan
+
 
 class GlobusSite(Site):
     """A site whose first hop goes through an emulated Globus: every endpoint of it is a collection of its own.

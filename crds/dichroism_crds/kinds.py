@@ -154,7 +154,9 @@ class Dataset(Model):
     url: str | None = Field(default=None, max_length=2048)
     proposal: str | None = Field(default=None, max_length=128, description="spec.proposal as it was catalogued.")
     quick_look: str | None = Field(
-        default=None, max_length=256, description="'attached', or why there is no plot. Absent: not settled yet."
+        default=None,
+        max_length=256,
+        description="'attached', or why there is none or an outdated plot. Absent: not yet.",
     )
 
 

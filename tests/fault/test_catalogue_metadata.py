@@ -74,11 +74,9 @@ def dataset_of(site: Site, scan: Scan) -> dict[str, Any]:
 
 
 def wait_for_picture(site: Site, path: str) -> None:
-    def attached() -> bool:
-        dataset = site.scans()[path].status.dataset
-        return dataset is not None and dataset.quick_look == "attached"
-
-    site.wait_for(attached, f"the plot of {path} is attached")
+    dataset = site.wait_for_plot(path).status.dataset
+    assert dataset
+    assert dataset.quick_look == "attached"
 
 
 def targets(dataset: dict[str, Any]) -> set[str]:

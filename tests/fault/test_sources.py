@@ -171,7 +171,9 @@ def test_a_new_content_gets_all_copies_anew_and_the_old_ones_are_kept(batch: Bat
     for bundle, scan in zip(bundles, (before, after), strict=True):
         assert members_of(site.mount("hpss402") / bundle)[path] == copy_on(scan, "nersc402").sha256
     assert after.metadata.uid == before.metadata.uid
-    assert after.status.dataset == before.status.dataset
+    assert before.status.dataset
+    assert after.status.dataset
+    assert after.status.dataset.pid == before.status.dataset.pid
     dataset = site.scicat.dataset(after.status.dataset.pid)
     assert dataset is not None
     newest = copy_on(after, "nersc402").sha256

@@ -13,7 +13,8 @@ FOLDER = "2026/suspend"
 def test_a_finished_scan_that_is_suspended_and_let_go_is_not_touched(shared_site: Site) -> None:
     site, path = shared_site, f"{FOLDER}/done.txt"
     name = _told(site, path, 1)
-    before = site.wait_for_phase(path, ScanPhase.PRUNE_SCHEDULED)
+    site.wait_for_phase(path, ScanPhase.PRUNE_SCHEDULED)
+    before = site.wait_for_plot(path)
     work = _work(site, name, path)
     for suspend in (True, False):
         site.patch_scan(name, suspend=suspend)

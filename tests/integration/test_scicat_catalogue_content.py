@@ -184,8 +184,9 @@ def test_the_picture_of_a_new_content_takes_the_place_of_the_old_one(emulator: S
     new = replace(case, entry=known_again(case, file=file_of(case.entry.file.path, 2)))
     assert not owner.has_picture(new.entry)
     # An account that may not remove the old one leaves it alone: two would be worse.
-    with pytest.raises(EntryRefused):
+    with pytest.raises(EntryRefused) as caught:
         catalogue_for(emulator).ensure_picture(new.entry, picture_of(new))
+    assert caught.value.operation == "removing a picture"
     owner.ensure_picture(new.entry, picture_of(new))
     (attached,) = stored_of(emulator, owner, case.entry)["attachments"]
     assert new.entry.file.content in attached["caption"]
@@ -199,7 +200,7 @@ def test_a_picture_that_is_too_large_leaves_the_dataset_as_it_is(emulator: SciCa
     emulator.fault(Action.STATUS, method="POST", path="attachments", status=status)
     with pytest.raises((EntryRefused, CatalogueUnavailable)) as caught:
         catalogue.ensure_picture(case.entry, picture_of(case))
-    assert (caught.value.http_status, caught.value.operation) == (status, "adding an attachment")
+    assert (caught.value.http_status, caught.value.operation) == (status, "adding a picture")
     assert stored_of(emulator, catalogue, case.entry) == before
 
 

@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol
 
 from dichroism_crds.timestamps import format_time
 
+ADDING, REMOVING = "adding a picture", "removing a picture"
+"""What was under way, as errors about pictures say it."""
+
 Kind = Literal["IsMetadataFor", "HasMetadata"]
 """Relations between datasets, in the words of DataCite."""
 

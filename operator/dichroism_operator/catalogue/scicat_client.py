@@ -16,6 +16,7 @@ import requests
 from pydantic import BaseModel
 from pyscicat.client import ScicatClient
 
+from dichroism_operator.catalogue.base import ADDING, REMOVING
 from dichroism_operator.catalogue.errors import CatalogueError, CatalogueUnavailable, EntryRefused
 
 Timeout = tuple[float, float]
@@ -235,11 +236,11 @@ class SciCatClient(ScicatClient):
 
     def add_attachment(self, attachment: dict[str, Any]) -> None:
         """Add an attachment; nothing keeps the server from adding the same one twice."""
-        self._call("POST", f"{self._dataset}/attachments", "adding an attachment", attachment)
+        self._call("POST", f"{self._dataset}/attachments", ADDING, attachment)
 
     def remove_attachment(self, key: str) -> None:
         """Remove an attachment. Never replace one: the server would lose which dataset it belongs to."""
-        self._call("DELETE", f"{self._dataset}/attachments/{quote(key, safe='')}", "removing an attachment")
+        self._call("DELETE", f"{self._dataset}/attachments/{quote(key, safe='')}", REMOVING)
 
     def archive_copies_of(self, archive_id: str) -> list[dict[str, Any]]:
         """Datablocks of any dataset with this archiveId. ``inq`` because a plain text may be taken for a date."""

@@ -15,7 +15,7 @@ from dichroism_crds.client import NotFound
 from dichroism_crds.kinds import Content, Scan, ScanPhase, Step
 from dichroism_crds.names import LABEL_ORIGIN, Origin
 from dichroism_operator import entries, killpoints, lifecycle
-from dichroism_operator.catalogue.base import Catalogue, Picture
+from dichroism_operator.catalogue.base import ADDING, REMOVING, Catalogue, Picture
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.lanes.base import Context, Lane, backoff_s
 from dichroism_operator.metrics import PICTURES
@@ -23,6 +23,8 @@ from dichroism_operator.previews.describer import Describer
 
 ATTACHED = "attached"
 NO_PICTURE = "none: "
+OUTDATED = "outdated: "
+"""The plot of an older content is still there."""
 AT_ONCE = max(1, (os.cpu_count() or 2) // 2)
 """Plots under way: as many as there are worker processes for them."""
 TRIES = 5
@@ -159,7 +161,7 @@ class PictureLane(Lane):
         try:
             return await asyncio.to_thread(self._make, scan, wanted.fresh)
         except EntryRefused as refusal:
-            return f"{NO_PICTURE}{refusal}"
+            return f"{OUTDATED if refusal.operation == REMOVING else NO_PICTURE}{refusal}"
         except DatasetGone as gone:
             return f"{NO_PICTURE}{gone}; annotate with retry={Step.CATALOGUED}@<anything new> to make it again"
         except _LaterError as error:
@@ -168,7 +170,7 @@ class PictureLane(Lane):
             raise
         except CatalogueUnavailable as outage:
             # Some servers answer 500 to what is too large for them, and that is no outage.
-            if outage.http_status is None or outage.http_status < 500 or outage.operation != "adding an attachment":
+            if outage.http_status is None or outage.http_status < 500 or outage.operation != ADDING:
                 raise
             if last:
                 return f"{NO_PICTURE}{outage}"
