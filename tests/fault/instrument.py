@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-OPEN_AT_ONCE = 12
 SINCE_S = 1_000_000_000
 """Files older than this are left alone by the campaign's configuration."""
 FUTURE_S = 3_000_000_000
@@ -83,13 +82,13 @@ class Instrument:
 
     # --- running
 
-    def run(self, files: int, log: IO[str]) -> None:
-        """Write so many files, in styles drawn by the seed, and log what became of them."""
+    def run(self, files: int, at_once: int, log: IO[str]) -> None:
+        """Write so many files, so many at a time, in styles drawn by the seed, and log what became of them."""
         names, weights = list(self.styles), [weight for weight, _ in self.styles.values()]
         started, order = 0, itertools.count()
         waiting: list[tuple[float, int, str, Iterator[float | Outcome]]] = []
         while started < files or waiting:
-            while started < files and len(waiting) < OPEN_AT_ONCE:
+            while started < files and len(waiting) < at_once:
                 style = self.rng.choices(names, weights)[0]
                 heapq.heappush(waiting, (time.monotonic(), next(order), style, self.styles[style][1]()))
                 started += 1
@@ -300,11 +299,12 @@ def main() -> None:
     parser.add_argument("--outside", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--files", type=int, required=True)
+    parser.add_argument("--at-once", type=int, default=12)
     parser.add_argument("--quiet", type=float, required=True, help="quiet period of the watcher (s)")
     parser.add_argument("--log", type=Path, required=True)
     given = parser.parse_args()
     with given.log.open("a") as log, suppress(KeyboardInterrupt):
-        Instrument(given.root, given.outside, given.seed, given.quiet).run(given.files, log)
+        Instrument(given.root, given.outside, given.seed, given.quiet).run(given.files, given.at_once, log)
 
 
 if __name__ == "__main__":

@@ -164,14 +164,21 @@ class Watching:
 
     # --- the instruments
 
-    def write(self, writers: int, files: int) -> None:
-        """Start so many instruments, of which each writes so many files, at the beamlines in turn."""
+    def write(self, writers: int, files: int, at_once: int) -> None:
+        """Start so many instruments at the beamlines in turn; each writes so many files, so many of them at a time."""
         for _ in range(writers):
             beamline = list(BEAMLINES)[len(self.writers) % len(BEAMLINES)]
             seed = self._seed * 1000 + len(self.writers)
             command = [sys.executable, "-m", "tests.fault.instrument", "--root", str(self.roots[beamline])]
             command += ["--outside", str(self.outside(beamline)), "--seed", str(seed), "--files", str(files)]
-            command += ["--quiet", str(self.quiet), "--log", str(self._outcomes(len(self.writers)))]
+            command += [
+                "--at-once",
+                str(at_once),
+                "--quiet",
+                str(self.quiet),
+                "--log",
+                str(self._outcomes(len(self.writers))),
+            ]
             self.writers.append(subprocess.Popen(command, cwd=Path(__file__).parents[2]))
 
     def _outcomes(self, writer: int) -> Path:
@@ -224,6 +231,15 @@ class Watching:
                 }
             except sqlite3.OperationalError:
                 return set()
+
+    def has_work(self) -> bool:
+        """Whether files are being written, or there are fewer Scans than finished files."""
+        return self.writing or asyncio.run(self._count()) < sum(one.scan for one in self.outcomes().values())
+
+    async def _count(self) -> int:
+        async with acting(self.cluster, self.namespace) as api:
+            page = await api.request("GET", api.path(Scan), query={"limit": 1})
+            return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0)) + len(self.collected)
 
     # --- what must be true
 
