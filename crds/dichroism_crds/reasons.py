@@ -18,6 +18,7 @@ class Reason(StrEnum):
     # a step that was done
     COPIED = "Copied", "Copied now; size and checksum compared after the copy."
     ALREADY_THERE = "AlreadyThere", "A copy with the same content was there; size and checksum compared."
+    ADOPTED = "Adopted", "A copy that an earlier flow had made was there; size and checksum compared."
     CATALOGUED = "Catalogued", "The catalogue has the dataset with its file list."
     RECORDED = "Recorded", "The catalogue has every path that the configuration produces."
     SCHEDULED = "Scheduled", "Every configured prune of the file stands in a Prune object."
@@ -48,7 +49,18 @@ class Reason(StrEnum):
     # an outside system's trouble: the lane pauses, no attempt is counted
     DESTINATION_FULL = "DestinationFull", "No space or quota left at the destination."
     ENDPOINT_UNAVAILABLE = "EndpointUnavailable", "The endpoint or its mount does not answer."
-    PERMISSION_DENIED = "PermissionDenied", "The endpoint refuses us as a whole."
+    PERMISSION_DENIED = "PermissionDenied", "The endpoint refuses us, as a whole or for this file."
+    CREDENTIALS_REFUSED = "CredentialsRefused", "The mover's service refuses our credentials, or none are set."
+    CONSENT_REQUIRED = "ConsentRequired", "The collection needs a consent that our identity has not given."
+    RATE_LIMITED = "RateLimited", "The mover's service takes no more requests or tasks of ours now."
+    SERVICE_UNAVAILABLE = "ServiceUnavailable", "The mover's service does not answer."
+    ENDPOINT_PAUSED = "EndpointPaused", "An administrator paused the endpoint."
+    CONFLICTING_TASK = "ConflictingTask", "A task that is not ours carries the same files; its end is awaited."
+    # the end of a task that is nobody's fault: its items are planned again, no attempt is counted
+    TASK_CANCELED = "TaskCanceled", "Somebody canceled the task; its items are planned again."
+    TASK_EXPIRED = "TaskExpired", "The task did not end before its deadline; its items are planned again."
+    RESULTS_LOST = "ResultsLost", "What the task did to the file can't be read any more; it is planned again."
+    SUBMISSION_EXPIRED = "SubmissionExpired", "The task was never started and may not be now; planned again."
     CATALOGUE_UNAVAILABLE = "CatalogueUnavailable", "The catalogue does not answer."
     CATALOGUE_LOGIN_FAILED = "CatalogueLoginFailed", "The catalogue refuses our credentials."
     CRON_JOB_MISSING = "CronJobMissing", "No CronJob prunes the endpoint."

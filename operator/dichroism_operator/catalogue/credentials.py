@@ -6,10 +6,10 @@ From the environment (``SCICAT_USERNAME``, ``SCICAT_PASSWORD``) or from the file
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dichroism_crds.reasons import Reason
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
+from dichroism_operator.credentials import SecretMissingError, read_secret
 
 USERNAME = "SCICAT_USERNAME"
 PASSWORD = "SCICAT_PASSWORD"  # noqa: S105 - the name of the variable
@@ -23,28 +23,16 @@ class Credentials:
     password: str = field(repr=False)
 
 
-def _secret(name: str, environment: Mapping[str, str]) -> str:
-    file = environment.get(f"{name}_FILE")
-    try:
-        value = Path(file).read_text().strip() if file else environment.get(name, "")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogueUnavailable(
-            f"cannot read the file that {name}_FILE names ({type(error).__name__}): nothing is catalogued until it can "
-            "be read. Mount the secret there",
-            reason=Reason.CATALOGUE_LOGIN_FAILED,
-        ) from error
-    if not value:
-        raise CatalogueUnavailable(
-            f"no login for the catalogue: set {name} or {name}_FILE. Nothing is catalogued until then",
-            reason=Reason.CATALOGUE_LOGIN_FAILED,
-        )
-    return value
-
-
 def credentials_from_environment(environment: Mapping[str, str] = os.environ) -> Credentials:
     """The credentials as they are now.
 
     Raises:
         CatalogueUnavailable: one is not set or its file cannot be read; reason ``CatalogueLoginFailed``.
     """
-    return Credentials(_secret(USERNAME, environment), _secret(PASSWORD, environment))
+    try:
+        return Credentials(read_secret(USERNAME, environment), read_secret(PASSWORD, environment))
+    except SecretMissingError as error:
+        raise CatalogueUnavailable(
+            f"no login for the catalogue, nothing is catalogued until then: {error}",
+            reason=Reason.CATALOGUE_LOGIN_FAILED,
+        ) from error
