@@ -146,6 +146,9 @@ class Dataset(Model):
     pid: str = Field(min_length=1, max_length=256)
     url: str | None = Field(default=None, max_length=2048)
     proposal: str | None = Field(default=None, max_length=128, description="spec.proposal as it was catalogued.")
+    quick_look: str | None = Field(
+        default=None, max_length=256, description="'attached', or why there is no plot. Absent: not settled yet."
+    )
 
 
 class ScheduledPrune(Model):

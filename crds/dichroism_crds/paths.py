@@ -1,5 +1,6 @@
 """Relative paths as they stand in Scans: untrusted text until checked here."""
 
+import fnmatch
 import re
 
 MAX_PATH = 1024
@@ -37,3 +38,16 @@ def check_relative_path(path: str) -> str:
     except UnicodeEncodeError as error:
         raise PathError(f"path {path!r} is not valid UTF-8, no mover can carry it: rename the file") from error
     return path
+
+
+def path_covered(path: str, pattern: str) -> bool:
+    """Whether ``pattern`` names the file, a folder above it, or fits as a shell pattern, in which ``*`` crosses ``/``.
+
+    Where a pattern can be read in two ways, both readings count.
+    """
+    return (
+        path == pattern
+        or path.startswith(f"{pattern}/")
+        or fnmatch.fnmatchcase(path, pattern)
+        or fnmatch.fnmatchcase(path, f"{pattern}/*")
+    )

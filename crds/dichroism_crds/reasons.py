@@ -19,7 +19,15 @@ class Reason(StrEnum):
     COPIED = "Copied", "Copied now; size and checksum compared after the copy."
     ALREADY_THERE = "AlreadyThere", "A copy with the same content was there; size and checksum compared."
     ADOPTED = "Adopted", "A copy that an earlier flow had made was there; size and checksum compared."
-    CATALOGUED = "Catalogued", "The catalogue has the dataset with its file list."
+    CATALOGUED = "Catalogued", "The catalogue has the dataset with its file list and metadata."
+    HEADER_NOT_READ = (
+        "HeaderNotRead",
+        "Catalogued, but without metadata: the file could not be read; it is read again later, at least daily.",
+    )
+    CATALOGUE_NEEDS_OWNER = (
+        "CatalogueNeedsOwner",
+        "Catalogued, but only an owner of the dataset or an admin may correct what the message names.",
+    )
     RECORDED = "Recorded", "The catalogue has every path that the configuration produces."
     SCHEDULED = "Scheduled", "Every configured prune of the file stands in a Prune object."
     COMPLETED = "Completed", "Every configured step is done and verified."
@@ -131,6 +139,7 @@ class EventReason(StrEnum):
     RETRY_REFUSED = "RetryRefused", "A retry was asked for that cannot be done.", True
     LANE_PAUSED = "LanePaused", "An outside system's trouble pauses the lane for all.", True
     LANE_RESUMED = "LaneResumed", "The lane goes on.", False
+    COPY_DIFFERS = "CopyDiffers", "A copy that was read for its metadata is not the recorded one.", True
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False

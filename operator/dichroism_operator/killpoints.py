@@ -19,6 +19,7 @@ Point = Literal[
     "scans-told",
     "transfer-closed",
     "dataset-written",
+    "picture-attached",
     "archive-recorded",
     "prune-created",
     "prune-told",

@@ -43,6 +43,8 @@ _NEEDS = {
     Step.PRUNE_SCHEDULED: (Step.TRANSFERRED, Step.ARCHIVED, Step.INGESTED),
 }
 _AWAITED = {Step.ARCHIVED: Reason.AWAITING_BUNDLE, Step.PRUNE_SCHEDULED: Reason.AWAITING_FLUSH}
+HEADER_AGAIN_FIRST = timedelta(minutes=10)
+HEADER_AGAIN_LONGEST = timedelta(days=1)
 BACKOFF_FIRST = timedelta(seconds=5)
 BACKOFF_LONGEST = timedelta(hours=1)
 
@@ -112,6 +114,19 @@ def proposal_outdated(scan: Scan) -> bool:
     """Whether the catalogue has another proposal of the Scan than spec names by now."""
     dataset = scan.status.dataset
     return dataset is not None and dataset.proposal != scan.spec.proposal and is_done(scan, Step.CATALOGUED)
+
+
+def header_due(scan: Scan, now: datetime) -> bool:
+    """Whether a Scan that was catalogued without its header should have its file read again.
+
+    After 10 minutes, then after as long as it waited already, at most a day: nothing has to be remembered for that.
+    """
+    known = scan.condition(Step.CATALOGUED)
+    if not is_done(scan, Step.CATALOGUED) or known.reason != Reason.HEADER_NOT_READ:
+        return False
+    tried = known.last_transition_time or now
+    waited = tried - (scan.condition(Step.TRANSFERRED).last_transition_time or tried)
+    return now >= tried + min(max(HEADER_AGAIN_FIRST, waited), HEADER_AGAIN_LONGEST)
 
 
 def set_condition(scan: Scan, kind: str, status: ConditionStatus, reason: Reason, message: str, now: datetime) -> None:
@@ -270,10 +285,16 @@ def _places(scan: Scan) -> str:
     return f"on {' and '.join(names)}" if names else ""
 
 
+def _in_catalogue(scan: Scan) -> str:
+    reason = scan.condition(Step.CATALOGUED).reason
+    wanting = reason in (Reason.HEADER_NOT_READ, Reason.CATALOGUE_NEEDS_OWNER)
+    return f"in the catalogue ({reason})" if wanting else "in the catalogue"
+
+
 def _describe_complete(scan: Scan) -> str:
     known = [_places(scan)]
     if scan.status.dataset:
-        known.append("in the catalogue")
+        known.append(_in_catalogue(scan))
     prunes = [f"{entry.endpoint} {entry.not_before:%Y-%m-%d}" for entry in scan.status.prune]
     if prunes:
         known.append(f"pruned not before: {', '.join(prunes)}")
@@ -300,7 +321,7 @@ def describe_shrunk(scan: Scan) -> str:
 def _describe_open(scan: Scan, steps: Collection[Step], beamline: Beamline, pauses: Mapping[Step, str]) -> str:
     parts = [_places(scan)]
     if is_done(scan, Step.CATALOGUED):
-        parts.append("in the catalogue")
+        parts.append(_in_catalogue(scan))
     if scan.spec.suspend:
         parts.append("suspended")
     failed = failed_steps(scan)

@@ -8,6 +8,7 @@ STEPS_DONE = Counter("dichroism_steps_total", "Steps finished", ["beamline", "st
 WAITING = Gauge("dichroism_waiting_scans", "Scans that wait for a step", ["beamline", "step"], registry=REGISTRY)
 TRANSFERS_RUNNING = Gauge("dichroism_transfers_running", "Unfinished Transfers", ["lane"], registry=REGISTRY)
 BYTES_COPIED = Counter("dichroism_copied_bytes_total", "Bytes of verified copies made", ["lane"], registry=REGISTRY)
+PICTURES = Counter("dichroism_pictures_total", "Quick-look plots that were settled", ["result"], registry=REGISTRY)
 LANE_PAUSED = Gauge("dichroism_lane_paused", "1 while a lane is paused", ["lane", "reason"], registry=REGISTRY)
 LANE_TURN = Gauge(
     "dichroism_lane_last_turn_timestamp_seconds", "When a lane last made a turn", ["lane"], registry=REGISTRY

@@ -23,6 +23,7 @@ from dichroism_operator.health import Health
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
 from dichroism_operator.lanes.intake import Intake
+from dichroism_operator.lanes.pictures import AT_ONCE, PictureLane
 from dichroism_operator.lanes.schedule import ScheduleLane
 from dichroism_operator.lanes.sweep import EVERY_S, Sweep
 from dichroism_operator.lanes.transfer import TransferLane
@@ -30,12 +31,19 @@ from dichroism_operator.lease import DURATION_S, Lease, identity
 from dichroism_operator.metrics import API_REQUESTS, LEADER
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers
+from dichroism_operator.previews.describer import Describer
+from dichroism_operator.previews.places import readers_of
+from dichroism_operator.previews.workers import Workers
 from dichroism_operator.recorder import Recorder
 from dichroism_operator.statuswriter import StatusWriter
 
 COMPONENT = "dichroism-operator"
 THREADS = 32
 """Blocking calls at once: movers, catalogue, file reads."""
+HEADER_WORKERS = 1
+"""One describes 200 files a second, more than the catalogue takes."""
+PICTURE_NICE = 10
+"""Plots use what processor time is left."""
 CHECK_AGAIN_S = 10.0
 FLUSH_S = 10.0
 
@@ -65,9 +73,13 @@ class Operator:
             lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers)
         ]
         carriers = {(lane.beamline.name, lane.step): lane.mover for lane in self.transfer_lanes}
-        self.intake = Intake(self.context, carriers, self._in_flight)
+        self.describer = self._describer(movers)
+        catalogue = self._catalogue()
+        self.pictures = PictureLane(self.context, catalogue, self.describer) if catalogue else None
+        also = self.pictures.want if self.pictures else lambda _: None
+        self.intake = Intake(self.context, carriers, self._in_flight, self.describer.can_read, also)
         self.sweep = Sweep(self.context, self.intake, sweep_s)
-        self.lanes: list[Lane] = [self.intake, *self.transfer_lanes, *self._other_lanes()]
+        self.lanes: list[Lane] = [self.intake, *self.transfer_lanes, *self._other_lanes(catalogue)]
         health.watch_stale_since = lambda: self.sweep.stale_since
 
     def _tell_failed(self, scan: Scan) -> None:
@@ -86,16 +98,19 @@ class Operator:
             for step, hop in hops
         ]
 
-    def _other_lanes(self) -> list[Lane]:
+    def _describer(self, movers: Mapping[str, Mover]) -> Describer:
+        readers = {name: readers_of(one, self.config, movers) for name, one in self.config.beamlines.items()}
+        return Describer(readers, Workers(HEADER_WORKERS), Workers(AT_ONCE, nice=PICTURE_NICE))
+
+    def _other_lanes(self, catalogue: Catalogue | None) -> list[Lane]:
         lanes: list[Lane] = []
-        catalogue = self._catalogue()
         for beamline in self.config.beamlines.values():
-            if beamline.ingest and catalogue:
-                lanes.append(CataloguedLane(self.context, beamline, beamline.ingest, catalogue))
-                lanes.append(IngestedLane(self.context, beamline, beamline.ingest, catalogue))
+            if beamline.ingest and catalogue and self.pictures:
+                shared = (self.context, beamline, beamline.ingest, catalogue, self.describer, self.pictures)
+                lanes += [CataloguedLane(*shared), IngestedLane(*shared)]
             if beamline.prune:
                 lanes.append(ScheduleLane(self.context, beamline))
-        return lanes
+        return [*lanes, self.pictures] if self.pictures else lanes
 
     def _catalogue(self) -> Catalogue | None:
         scicat = self.config.scicat

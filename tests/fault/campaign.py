@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Copy, Scan, ScanPhase, Transfer
 from dichroism_crds.names import PRIVATE_DIR
@@ -20,6 +21,15 @@ POINTS = 12
 """Per energy sweep; makes files of some 20 kB."""
 Key = tuple[str, str]
 """Beamline and path."""
+
+
+class WrittenFile(Protocol):
+    """What a supply of files gives."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def content(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,11 @@ class Campaign:
     def __init__(self, site: Site, seed: int = 0) -> None:
         self.site = site
         self.originals: dict[Key, Original] = {}
-        self._supply = {name: sample_files(name, seed, points=POINTS) for name in BEAMLINES}
+        self._supply = {name: self.files(name, seed) for name in BEAMLINES}
+
+    def files(self, beamline: str, seed: int) -> Iterator[WrittenFile]:
+        """The files of a beamline, without end."""
+        return sample_files(beamline, seed, points=POINTS)
 
     def source(self, beamline: str) -> Path:
         """Acquisition folder."""

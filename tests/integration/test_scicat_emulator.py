@@ -12,10 +12,10 @@ from pyscicat.model import Attachment, CreateDatasetOrigDatablockDto, DataFile, 
 from tests.emulators.scicat.faults import Action
 from tests.emulators.scicat.process import INGESTOR, SciCatEmulator
 from tests.emulators.scicat.settings import BACKENDS, Account, ingest_site
+from tests.integration.scicat_calls import TIME, copy_body, raw
 
 OWNER = Account("owner", "emulated-password-2", ("als",))
 LIFECYCLER = Account("lifecycler", "emulated-password-3", ("lifecyclers",))
-TIME = "2026-11-22T17:03:11.123Z"
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -28,15 +28,6 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def client(site: SciCatEmulator) -> ScicatClient:
     return ScicatClient(site.url, username=INGESTOR.username, password=INGESTOR.password)
-
-
-def _raw(site: SciCatEmulator, method: str, path: str, *, account: Account | None = INGESTOR, **options: Any) -> Any:
-    headers = {}
-    if account:
-        login = {"username": account.username, "password": account.password}
-        token = requests.post(f"{site.url}/auth/login", json=login, timeout=10).json()["access_token"]
-        headers["Authorization"] = f"Bearer {token}"
-    return requests.request(method, f"{site.url}/{path}", headers=headers, timeout=10, **options)
 
 
 def _dataset(pid: str | None, **fields: Any) -> RawDataset:
@@ -59,11 +50,6 @@ def _files(size: int = 1000, path: str = "a.txt") -> CreateDatasetOrigDatablockD
 
 def _found(client: ScicatClient, where: dict[str, Any]) -> Any:
     return client.datasets_get_many(where)
-
-
-def _copy(archive_id: str) -> dict[str, Any]:
-    files = [{"path": "a.txt", "size": 1000, "time": TIME}]
-    return {"archiveId": archive_id, "size": 1000, "packedSize": 2048, "version": "pax tar", "dataFileList": files}
 
 
 def test_a_pid_is_taken_once_and_no_pid_makes_duplicates(site: SciCatEmulator, client: ScicatClient) -> None:
@@ -120,7 +106,7 @@ def test_a_bad_field_is_refused(site: SciCatEmulator, client: ScicatClient, fiel
     with pytest.raises(ScicatCommError, match=message):
         client.datasets_create(_dataset("bad", **fields))
     body = _dataset("bad", **fields).model_dump(mode="json", exclude_none=True)
-    assert _raw(site, "POST", "datasets/isValid", json=body).json()["valid"] is False
+    assert raw(site, "POST", "datasets/isValid", json=body).json()["valid"] is False
     assert site.dataset("bad") is None
 
 
@@ -145,7 +131,7 @@ def test_pyscicat_puts_the_token_into_urls_and_it_counts_for_nothing_there(
     before = site.state()["secretsInUrls"]
     client.datasets_get_one("leak")
     assert site.state()["secretsInUrls"] == before + 1
-    answer = _raw(site, "GET", "datasets", account=None, params={"access_token": client._token})
+    answer = raw(site, "GET", "datasets", account=None, params={"access_token": client._token})
     assert (answer.status_code, answer.json()) == (200, [])
 
 
@@ -175,27 +161,29 @@ def test_a_garbage_token_is_nobody_without_complaint(site: SciCatEmulator) -> No
 
 def test_the_dataset_route_resets_the_lifecycle_and_its_own_route_merges(site: SciCatEmulator) -> None:
     body = _dataset("life").model_dump(mode="json", exclude_none=True)
-    assert _raw(site, "POST", "datasets", json=body).status_code == 201
+    assert raw(site, "POST", "datasets", json=body).status_code == 201
     route = "datasets/life/datasetlifecycle"
-    assert _raw(site, "PATCH", route, json={"storageLocation": "tape"}).json()["archivable"] is True
-    assert _raw(site, "PATCH", route, json={"archivable": False}).json()["storageLocation"] == "tape"
-    assert _raw(site, "PATCH", route, json={"unknown": 1}).status_code == 400
-    assert _raw(site, "PATCH", route, json={}).status_code == 400
-    reset = _raw(site, "PATCH", "datasets/life", account=OWNER, json={"datasetlifecycle": {"archivable": False}})
+    assert raw(site, "PATCH", route, json={"storageLocation": "tape"}).json()["archivable"] is True
+    assert raw(site, "PATCH", route, json={"archivable": False}).json()["storageLocation"] == "tape"
+    assert raw(site, "PATCH", route, json={"unknown": 1}).status_code == 400
+    assert raw(site, "PATCH", route, json={}).status_code == 400
+    reset = raw(site, "PATCH", "datasets/life", account=OWNER, json={"datasetlifecycle": {"archivable": False}})
     assert reset.json()["datasetlifecycle"]["storageLocation"] == ""
 
 
 def test_a_place_in_the_archive_is_taken_for_all_datasets(site: SciCatEmulator, client: ScicatClient) -> None:
     for pid in ("tape-1", "tape-2"):
         client.datasets_create(_dataset(pid))
-    assert _raw(site, "POST", "datasets/tape-1/datablocks", json=_copy("b.tar#a")).status_code == 201
+    assert raw(site, "POST", "datasets/tape-1/datablocks", json=copy_body("b.tar#a")).status_code == 201
     for pid in ("tape-1", "tape-2"):
-        answer = _raw(site, "POST", f"datasets/{pid}/datablocks", json=_copy("b.tar#a"))
+        answer = raw(site, "POST", f"datasets/{pid}/datablocks", json=copy_body("b.tar#a"))
         assert (answer.status_code, answer.json()["message"]) == (500, "Internal server error")
     stored = site.dataset("tape-1")
     assert stored is not None
     assert (stored["packedSize"], stored["numberOfFilesArchived"]) == (2048, 1)
-    assert _raw(site, "POST", "datasets/tape-1/datablocks", json=_copy("c") | {"dataFileList": []}).status_code == 400
+    assert (
+        raw(site, "POST", "datasets/tape-1/datablocks", json=copy_body("c") | {"dataFileList": []}).status_code == 400
+    )
 
 
 def test_who_may_do_what(site: SciCatEmulator, client: ScicatClient) -> None:
@@ -207,7 +195,7 @@ def test_who_may_do_what(site: SciCatEmulator, client: ScicatClient) -> None:
         (OWNER, "PATCH", "datasets/rights", {"comment": "x"}, 200),
         (LIFECYCLER, "PATCH", "datasets/rights", {"comment": "x"}, 403),
         (LIFECYCLER, "PATCH", "datasets/rights/datasetlifecycle", {"archivable": False}, 200),
-        (LIFECYCLER, "POST", "datasets/rights/datablocks", _copy("r"), 403),
+        (LIFECYCLER, "POST", "datasets/rights/datablocks", copy_body("r"), 403),
         (LIFECYCLER, "GET", "datasets/unreadable", None, 200),
         (LIFECYCLER, "GET", "datasets/unreadable/datablocks", None, 403),
         (INGESTOR, "GET", "datasets/unreadable", None, 200),
@@ -216,7 +204,7 @@ def test_who_may_do_what(site: SciCatEmulator, client: ScicatClient) -> None:
         (OWNER, "POST", "datasets", new[1], 201),
         (OWNER, "DELETE", "datasets/rights", None, 403),
     ):
-        answer = _raw(site, method, path, account=account, json=body)
+        answer = raw(site, method, path, account=account, json=body)
         assert answer.status_code == expected, (account.username, method, path)
 
 
@@ -244,13 +232,13 @@ def test_a_listing_without_limits_ends_at_a_hundred(site: SciCatEmulator, client
     for number in range(101):
         client.datasets_create(_dataset(f"many/{number}"))
     assert len(_found(client, {})) == 100
-    answer = _raw(site, "GET", "datasets", params={"filter": '{"limits": {"limit": 5, "skip": 1}}'})
+    answer = raw(site, "GET", "datasets", params={"filter": '{"limits": {"limit": 5, "skip": 1}}'})
     assert len(answer.json()) == 5
 
 
 def test_nan_is_no_json_and_too_much_is_a_500(site: SciCatEmulator) -> None:
-    assert _raw(site, "POST", "datasets", data='{"size": NaN}').status_code == 400
-    assert _raw(site, "POST", "datasets", data=b" " * (17 * 1024 * 1024)).status_code == 500
+    assert raw(site, "POST", "datasets", data='{"size": NaN}').status_code == 400
+    assert raw(site, "POST", "datasets", data=b" " * (17 * 1024 * 1024)).status_code == 500
 
 
 def test_values_with_a_known_unit_get_si_values(site: SciCatEmulator, client: ScicatClient) -> None:
@@ -260,18 +248,6 @@ def test_values_with_a_known_unit_get_si_values(site: SciCatEmulator, client: Sc
     assert stored is not None
     assert stored["scientificMetadata"]["energy"]["unitSI"] == "(kg m^2) / s^2"
     assert stored["scientificMetadata"]["field"] == {"value": 100, "unit": "Oe"}
-
-
-def test_replacing_an_attachment_loses_it(site: SciCatEmulator, client: ScicatClient) -> None:
-    client.datasets_create(_dataset("picture"))
-    thumbnail = {"ownerGroup": "x", "caption": "plot", "thumbnail": "data:image/png;base64,AA=="}
-    added = _raw(site, "POST", "datasets/picture/attachments", json=thumbnail).json()
-    assert (added["ownerGroup"], added["accessGroups"]) == ("als", [])
-    path = f"datasets/picture/attachments/{added['id']}"
-    assert _raw(site, "PUT", path, account=OWNER, json=thumbnail).status_code == 200
-    assert _raw(site, "GET", "datasets/picture/attachments").json() == []
-    assert _raw(site, "GET", "datasets/picture/thumbnail").json() == {}
-    assert _raw(site, "DELETE", path, account=OWNER).status_code == 200
 
 
 def test_all_that_was_answered_survives_a_kill(site: SciCatEmulator, client: ScicatClient) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from dichroism_crds.reasons import Reason
 from dichroism_operator.catalogue import scicat_documents as documents
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry, Picture
 from dichroism_operator.catalogue.credentials import Credentials, credentials_from_environment
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
 from dichroism_operator.catalogue.scicat import SciCatCatalogue
@@ -116,23 +116,86 @@ def test_the_archive_copy_is_known_by_bundle_and_member() -> None:
     assert documents.archive_copy(archive)["archiveId"] == "/home/a/als/x.tar#261122/TrajScan1_0001.txt"
 
 
+def stored_of(entry: DatasetEntry, **changes: object) -> dict[str, object]:
+    """The dataset as the server shows it after it was made."""
+    return documents.dataset_document(entry, "p", ["datasetIngestor"]).model_dump(exclude_none=True) | changes
+
+
 def test_values_that_the_server_adds_to_metadata_are_no_difference() -> None:
-    wanted = documents.dataset_document(
-        replace(ENTRY, scientific_metadata={"energy": {"value": 778.1, "unit": "eV"}}), "p", ["g"]
-    )
-    stored = wanted.model_dump() | {
-        "scientificMetadata": {"energy": {"value": 778.1, "unit": "eV", "valueSI": 1.2e-16, "unitSI": "J"}, "own": 1}
+    entry = replace(ENTRY, scientific_metadata={"energy": {"value": 778.1, "unit": "eV"}}, fields=frozenset({"energy"}))
+    metadata = {"energy": {"value": 778.1, "unit": "eV", "valueSI": 1.2e-16, "unitSI": "J"}, "own": 1}
+    stored = stored_of(entry, scientificMetadata=metadata)
+    assert documents.corrections(stored, entry, "p") == {}
+    metadata["energy"] = {"value": 700, "unit": "eV"}
+    assert documents.corrections(stored, entry, "p") == {
+        "scientificMetadata": {"energy": {"value": 778.1, "unit": "eV"}, "own": 1}
     }
-    assert documents.differing(stored, wanted, documents.DESCRIPTIVE) == {}
-    stored["scientificMetadata"]["energy"]["value"] = 700
-    assert documents.differing(stored, wanted, documents.DESCRIPTIVE)["scientificMetadata"]["own"] == 1
 
 
-def test_groups_that_others_added_stay() -> None:
-    wanted = documents.dataset_document(ENTRY, "p", ["datasetIngestor"])
-    stored = wanted.model_dump() | {"accessGroups": ["guests"]}
-    changes = documents.differing(stored, wanted, documents.ESSENTIAL)
-    assert changes == {"accessGroups": ["guests", "4.0.2", "datasetIngestor"]}
+def test_what_is_no_longer_told_of_a_file_goes_and_what_people_added_stays() -> None:
+    entry = replace(ENTRY, scientific_metadata={"edge": "L3"}, fields=frozenset({"edge", "dichroism_mode"}))
+    stored = stored_of(entry, scientificMetadata={"edge": "L3", "dichroism_mode": "linear", "remark": "good"})
+    assert documents.corrections(stored, entry, "p") == {"scientificMetadata": {"edge": "L3", "remark": "good"}}
+
+
+def test_a_file_that_could_not_be_read_this_time_loses_nothing() -> None:
+    known = replace(
+        ENTRY,
+        scientific_metadata={"edge": "L3"},
+        sample="Co film",
+        start_time=FILE.modified_at,
+        techniques=({"pid": "x", "name": "XAS"},),
+        owner_group="ALS-9",
+        proposal="ALS-9",
+    )
+    assert documents.corrections(stored_of(known), replace(ENTRY, owner_known=False), "p") == {}
+
+
+def test_metadata_of_an_older_content_do_not_stay_when_the_new_one_cannot_be_read() -> None:
+    known = replace(ENTRY, scientific_metadata={"edge": "L3"})
+    newer = replace(ENTRY, file=replace(FILE, modified_at=datetime(2026, 11, 23, tzinfo=UTC)))
+    changes = documents.corrections(stored_of(known), newer, "p")
+    assert changes["scientificMetadata"] == {}
+    assert changes["creationTime"] == "2026-11-23T00:00:00.000Z"
+
+
+def test_groups_and_keywords_that_others_added_stay() -> None:
+    stored = stored_of(ENTRY, accessGroups=["guests"], keywords=["mine", "BL402"])
+    entry = replace(ENTRY, keywords=("Co",))
+    assert documents.corrections(stored, entry, "p") == {
+        "accessGroups": ["guests", "4.0.2"],
+        "keywords": ["mine", "BL402", "Co"],
+    }
+
+
+def test_a_sample_is_never_replaced_by_not_knowing_it() -> None:
+    stored = stored_of(replace(ENTRY, sample="Co film"))
+    assert documents.corrections(stored, replace(ENTRY, fields=frozenset({"edge"})), "p") == {}
+    assert documents.dataset_document(ENTRY, "p", []).sampleId == "unknown"
+
+
+def test_values_that_a_backend_shows_as_lists_are_known_again() -> None:
+    entry = replace(ENTRY, proposal="ALS-1", sample="Co film", fields=frozenset({"edge"}))
+    stored = stored_of(entry)
+    stored |= {"proposalIds": [stored.pop("proposalId")], "sampleIds": [stored.pop("sampleId")]}
+    assert documents.corrections(stored, entry, "p") == {}
+
+
+def test_a_picture_is_known_again_by_its_caption() -> None:
+    picture = Picture(b"png", "Co XMCD", FILE.sha256)
+    attached = documents.attachment(picture, "als", ["4.0.2"])
+    assert attached["caption"] == f"Quick-look: Co XMCD (sha256 {FILE.sha256[:16]})"
+    assert documents.shows(attached, FILE.sha256)
+    assert not documents.shows(attached, "cd" * 32)
+    assert documents.is_ours(attached)
+    assert not documents.is_ours({"caption": "a photo"})
+
+
+@pytest.mark.parametrize("form", ["pid", "identifier"])
+def test_relations_are_understood_in_the_form_of_either_generation(form: str) -> None:
+    listed = documents.relationships({"a": "HasMetadata"}, form)
+    assert documents.related({"relationships": listed}) == {"a"}
+    assert documents.related({"relationships": None}) == set()
 
 
 def test_a_password_in_the_url_is_refused_because_urls_end_in_logs() -> None:

@@ -1,13 +1,12 @@
 """Holds: files that are not deleted while somebody wants them kept."""
 
-import fnmatch
 from datetime import datetime
 
 from pydantic import Field, model_validator
 
 from dichroism_crds.config.fields import Section, Text
 from dichroism_crds.config.quantities import End
-from dichroism_crds.paths import check_relative_path
+from dichroism_crds.paths import check_relative_path, path_covered
 
 
 class Hold(Section):
@@ -49,11 +48,5 @@ class Hold(Section):
             self.beamline in (None, beamline)
             and self.scan in (None, scan)
             and (self.proposal is None or self.proposal.strip().casefold() == (proposal or "").strip().casefold())
-            and (
-                self.path is None
-                or path == self.path
-                or path.startswith(f"{self.path}/")
-                or fnmatch.fnmatchcase(path, self.path)
-                or fnmatch.fnmatchcase(path, f"{self.path}/*")
-            )
+            and (self.path is None or path_covered(path, self.path))
         )

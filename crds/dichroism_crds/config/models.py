@@ -4,6 +4,7 @@ Only what one section can say about itself is checked here. What needs two secti
 is in ``checks``, reading the file in ``loader``.
 """
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -22,6 +23,7 @@ from dichroism_crds.config.fields import (
 from dichroism_crds.config.holds import Hold
 from dichroism_crds.config.quantities import Duration, Moment
 from dichroism_crds.kinds import MAX_TRANSFER_ITEMS
+from dichroism_crds.paths import path_covered
 
 MINIMUM_HISTORY = timedelta(hours=24)
 """No Scan is collected earlier, whatever ``history`` says: a day is what a person needs to look at what happened."""
@@ -162,6 +164,43 @@ class ArchiveHop(Hop):
     bundle: BundleLimits = Field(default_factory=BundleLimits, description="When a bundle is closed.")
 
 
+ProposalSource = Literal["scan", "sidecar", "folders"]
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return text
+
+
+class Proposals(Section):
+    """From where the proposal of a scan is known. It becomes the owner group, so it decides who sees the data."""
+
+    order: tuple[ProposalSource, ...] = Field(
+        default=("scan", "sidecar", "folders"),
+        description="The first that names a proposal counts: scan (spec.proposal of the Scan), sidecar (the .sdc.json "
+        "beside the file), folders (the map below). Default: in this order, the most special first. What is left out "
+        "is not asked.",
+    )
+    folders: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="Proposal by folder, file or shell pattern below the root, such as '2026/2611*': ALS-12345; the "
+        "first that fits counts. Default: none.",
+    )
+    sidecar_pattern: Annotated[str, AfterValidator(_regular_expression)] = Field(
+        default=r"[A-Z]{2,5}-[0-9]{3,6}(-[0-9]{3})?",
+        max_length=256,
+        description="Regular expression that a sidecar's proposal must match as a whole. Default: forms such as "
+        "ALS-12345 and DD-00598-001. People type sidecars, and whatever is taken becomes the owner of the data.",
+    )
+
+    def of_folder(self, path: str) -> str | None:
+        """The proposal that the map gives a file."""
+        return next((named for pattern, named in self.folders.items() if path_covered(path, pattern)), None)
+
+
 class Ingest(Section):
     """How the scans stand in the catalogue."""
 
@@ -172,9 +211,10 @@ class Ingest(Section):
     )
     access_groups: tuple[Text, ...] = Field(
         default=(),
-        description="Groups that may read the datasets. Default: none. Must hold the group of our own catalogue "
-        "account, or it cannot see what it created.",
+        description="Groups that may read the datasets. Default: the number of the beamline, such as 4.0.2, and the "
+        "first group of our own catalogue account, which cannot see what it created without one.",
     )
+    proposals: Proposals = Field(default_factory=Proposals, description="From where the proposal of a scan is known.")
     owner: Text = Field(default="unknown", description="Person or group shown as the owner. Default: unknown.")
     contact_email: str = Field(
         pattern=EMAIL_PATTERN,

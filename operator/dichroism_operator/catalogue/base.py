@@ -1,14 +1,17 @@
 """What a catalogue is: the one interface to whatever lists the datasets.
 
-Synchronous and thread-safe, like the movers. Both calls are idempotent: they look first, write only what is missing and
-read back what they wrote. They raise :class:`~dichroism_operator.catalogue.errors.CatalogueUnavailable` for an outage
-(the lane pauses) and :class:`~dichroism_operator.catalogue.errors.EntryRefused` when this one entry is refused.
+Synchronous and thread-safe, like the movers. All calls are idempotent: they write only what is missing and read back
+what counts. They raise :class:`~dichroism_operator.catalogue.errors.CatalogueUnavailable` for an outage (the lane
+pauses) and :class:`~dichroism_operator.catalogue.errors.EntryRefused` when this one entry is refused.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+Kind = Literal["IsMetadataFor", "HasMetadata"]
+"""Relations between datasets, in the words of DataCite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,14 @@ class FileEntry:
     size: int
     modified_at: datetime
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What the dataset is to the dataset of another Scan, which need not exist yet."""
+
+    scan: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,21 @@ class DatasetEntry:
     owner: str = "unknown"
     contact_email: str = ""
     proposal: str | None = None
+    owner_known: bool = True
+    """False: what decides on the owner could not be read now, so the owner of an existing dataset stays."""
+    sample: str | None = None
     keywords: tuple[str, ...] = ()
+    data_format: str = "ALS BCS"
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    techniques: tuple[Mapping[str, str], ...] = ()
+    relations: tuple[Relation, ...] = ()
     scientific_metadata: Mapping[str, Any] = field(default_factory=dict)
+    fields: frozenset[str] = frozenset()
+    """Keys of the metadata that are ours: one of them that ``scientific_metadata`` lacks is removed from an existing
+    dataset. Empty: the file was not read, so what is known of the same content stays."""
+    expected: bool = False
+    """Whether the dataset should exist already, so that it is looked for before it is created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +72,8 @@ class DatasetRef:
 
     pid: str
     url: str | None
+    uncorrected: tuple[str, ...] = ()
+    """What is not as it should be because our account may not change it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +86,38 @@ class ArchiveEntry:
     packed_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The plot of one content of a scan."""
+
+    png: bytes
+    headline: str
+    sha256: str
+    """Of the content that it shows."""
+
+
 class Catalogue(Protocol):
     """Knows every scan by a deterministic pid."""
 
     def ensure_dataset(self, entry: DatasetEntry) -> DatasetRef:
-        """Make sure that the dataset exists with this file in its list, exactly once.
+        """Make sure that the dataset exists with this file in its list, exactly once, and with its metadata.
 
         A new content of the same scan updates the same dataset: sizes and file list are those of ``entry`` afterwards.
         """
 
     def ensure_archived(self, entry: DatasetEntry, archive: ArchiveEntry) -> DatasetRef:
-        """Make sure that the dataset records the tape copy and its lifecycle says so."""
+        """Make sure that the dataset records the tape copy and its lifecycle says so.
+
+        Raises:
+            DatasetGone: somebody removed the dataset.
+        """
+
+    def has_picture(self, entry: DatasetEntry) -> bool:
+        """Whether the dataset shows a picture of this content."""
+
+    def ensure_picture(self, entry: DatasetEntry, picture: Picture) -> None:
+        """Make sure that the dataset shows this picture and no older one of ours.
+
+        Raises:
+            DatasetGone: somebody removed the dataset.
+        """

@@ -31,3 +31,19 @@ class CatalogueUnavailable(CatalogueError):  # noqa: N818 - an outage, not an er
 
 class EntryRefused(CatalogueError):  # noqa: N818 - named for what happened
     """The catalogue refuses this one entry (400, 403, 413, 422): counts as the scan's own attempt."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason = Reason.REFUSED_BY_CATALOGUE,
+        http_status: int | None = None,
+        operation: str = "",
+        pid: str = "",
+    ) -> None:
+        super().__init__(message, http_status=http_status, operation=operation, pid=pid)
+        self.reason = reason
+
+
+class DatasetGone(CatalogueError):  # noqa: N818 - named for what happened
+    """A dataset that was catalogued is not there any more: it has to be made again first."""

@@ -8,6 +8,7 @@ rejected the conversation is over, because what was read before (an empty list, 
 
 import json
 import os
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -65,7 +66,7 @@ def send(
 
     Raises:
         CatalogueUnavailable: no answer, a redirect, or an answer that is not JSON, whatever its status.
-        EntryRefused: the body is larger than the server takes.
+        EntryRefused: the body is larger than the server, or a proxy before it, takes.
     """
     data = None if body is None else json.dumps(body, allow_nan=False).encode()
     if data and len(data) > MAX_BODY:
@@ -91,6 +92,12 @@ def send(
     if 300 <= status < 400:
         raise CatalogueUnavailable(
             f"the catalogue redirects (HTTP {status}): set scicat.url to the address it redirects to",
+            http_status=status,
+        )
+    if data and status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # a proxy says so with a page of HTML
+        raise EntryRefused(
+            f"the entry has {len(data)} bytes, more than the catalogue or a proxy before it takes (HTTP 413): shorten "
+            "its metadata, or have the proxy's limit raised",
             http_status=status,
         )
     try:
@@ -221,6 +228,18 @@ class SciCatClient(ScicatClient):
     def add_archive_copy(self, copy: dict[str, Any]) -> None:
         """Add a datablock. A taken archiveId is 409 or 500, depending on backend and route."""
         self._call("POST", f"{self._dataset}/datablocks", "adding an archive copy", copy)
+
+    def attachments(self) -> list[dict[str, Any]]:
+        """The attachments, newest first; the server shows ten at most."""
+        return self._list(f"{self._dataset}/attachments", "reading of attachments")
+
+    def add_attachment(self, attachment: dict[str, Any]) -> None:
+        """Add an attachment; nothing keeps the server from adding the same one twice."""
+        self._call("POST", f"{self._dataset}/attachments", "adding an attachment", attachment)
+
+    def remove_attachment(self, key: str) -> None:
+        """Remove an attachment. Never replace one: the server would lose which dataset it belongs to."""
+        self._call("DELETE", f"{self._dataset}/attachments/{quote(key, safe='')}", "removing an attachment")
 
     def archive_copies_of(self, archive_id: str) -> list[dict[str, Any]]:
         """Datablocks of any dataset with this archiveId. ``inq`` because a plain text may be taken for a date."""

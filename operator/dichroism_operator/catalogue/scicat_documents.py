@@ -3,6 +3,7 @@
 Times go out floored to milliseconds, as SciCat keeps them, so that nothing depends on its rounding.
 """
 
+import base64
 import hashlib
 import math
 import uuid
@@ -13,19 +14,36 @@ from typing import Any
 from pyscicat.model import DataFile, RawDataset
 
 from dichroism_crds.timestamps import format_time
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry, Picture
 
 CHECKSUM_ALGORITHM = "sha256"
 PACKING_FORMAT = "pax tar"
-DATA_FORMAT = "ALS BCS"
 
 ON_DISK = "datasetCreated"
 """The backend's own word for a dataset that is on no tape."""
 ON_TAPE = "datasetOnArchiveDisk"
 
-ESSENTIAL = ("ownerGroup", "accessGroups", "proposalId", "sourceFolder")
-"""Who sees the data and where they are: a dataset that cannot be brought to these is not catalogued."""
-DESCRIPTIVE = ("creationTime", "creationLocation", "scientificMetadata")
+CAPTION = "Quick-look:"
+"""How the captions of our pictures begin."""
+
+OWNERSHIP = ("ownerGroup", "accessGroups", "proposalId")
+"""Who sees the data."""
+PLACE = "sourceFolder"
+"""Where they are: a dataset that names another folder is not catalogued."""
+_CONTENT = ("creationTime", "startTime", "endTime", "techniques", "sampleId", "dataFormat", "scientificMetadata")
+_ADDED_TO = ("accessGroups", "keywords")
+"""Lists to which people may add: what they hold besides stays."""
+_SINGLE = {"proposalId": "proposalIds", "sampleId": "sampleIds"}
+"""Fields that a backend may show as a list alone."""
+UNKNOWN = "unknown"
+"""Where nothing is known. A missing sample would be stored as a list with nothing in it but null."""
+
+
+class NewDataset(RawDataset):
+    """pyscicat's model with the fields that it lacks; it would drop them without a word."""
+
+    startTime: str | None = None  # noqa: N815 - the server's name
+    relationships: list[dict[str, str]] | None = None
 
 
 def dataset_pid(scan: str, prefix: str = "") -> str:
@@ -43,13 +61,13 @@ def scicat_time(moment: datetime) -> str:
     return format_time(moment)[:-4] + "Z"
 
 
-def dataset_document(entry: DatasetEntry, pid: str, own_groups: Iterable[str]) -> RawDataset:
+def dataset_document(entry: DatasetEntry, pid: str, own_groups: Iterable[str]) -> NewDataset:
     """The dataset to be created. Never with size or number of files: SciCat adds those of each file list to them."""
     groups = tuple(own_groups)
     access = list(dict.fromkeys(entry.access_groups))
     if groups and not {entry.owner_group, *access} & set(groups):
         access.append(groups[0])  # without one of its own groups the account cannot read what it creates
-    return RawDataset(
+    return NewDataset(
         pid=pid,
         ownerGroup=entry.owner_group,
         accessGroups=access,
@@ -61,8 +79,12 @@ def dataset_document(entry: DatasetEntry, pid: str, own_groups: Iterable[str]) -
         instrumentId=(entry.location.split() or [entry.beamline])[-1],
         sourceFolder=entry.source_folder.rstrip("/") or "/",
         datasetName=entry.file.path.rpartition("/")[2],
-        dataFormat=DATA_FORMAT,
+        dataFormat=entry.data_format,
         proposalId=entry.proposal,
+        sampleId=entry.sample or UNKNOWN,
+        startTime=scicat_time(entry.start_time) if entry.start_time else None,
+        endTime=scicat_time(entry.end_time) if entry.end_time else None,
+        techniques=[dict(technique) for technique in entry.techniques],
         keywords=list(dict.fromkeys((*entry.keywords, entry.beamline))),
         scientificMetadata=sanitised(dict(entry.scientific_metadata)),
     )
@@ -135,21 +157,98 @@ def totals(blocks: Iterable[Mapping[str, Any]], size: str) -> tuple[int, int]:
     return sum(bytes_ for bytes_, _ in counted), sum(files for _, files in counted)
 
 
-def differing(dataset: Mapping[str, Any], wanted: RawDataset, names: Iterable[str]) -> dict[str, Any]:
-    """The fields of ``wanted`` that the stored dataset does not hold, with the value that would mend them."""
+def corrections(stored: Mapping[str, Any], entry: DatasetEntry, pid: str) -> dict[str, Any]:
+    """The fields that an existing dataset does not hold as the entry wants them, with the value that mends them.
+
+    What people added stays: groups, keywords, metadata under names of their own. Which of our own groups lets us read
+    the dataset was settled at creation, so it is no reason for a change.
+    """
+    wanted = dataset_document(entry, pid, own_groups=()).model_dump(exclude_none=True)
+    names = [PLACE, "creationLocation", "keywords", *(OWNERSHIP if entry.owner_known else ())]
+    new_content = not _same_moment(stored.get("creationTime"), wanted["creationTime"])
+    if entry.fields or new_content:
+        names += [name for name in _CONTENT if name != "sampleId" or entry.sample]
     changes: dict[str, Any] = {}
-    for name, value in wanted.model_dump(include=set(names), exclude_none=True).items():
-        stored = dataset.get(name)
-        if name == "proposalId" and stored is None:
-            stored = next(iter(dataset.get("proposalIds") or ()), None)
-        if name == "accessGroups":
-            missing = [group for group in value if group not in (stored or ())]
-            changes |= {name: [*(stored or ()), *missing]} if missing else {}
+    for name in names:
+        value = wanted.get(name)
+        found = stored.get(name)
+        if found is None and name in _SINGLE:
+            found = next(iter(stored.get(_SINGLE[name]) or ()), None)
+        if name in _ADDED_TO:
+            missing = [item for item in value or () if item not in (found or ())]
+            changes |= {name: [*(found or ()), *missing]} if missing else {}
         elif name == "scientificMetadata":
-            changes |= {} if _holds(stored, value) else {name: {**(stored or {}), **value}}
-        elif stored != value and not (name == "creationTime" and _same_moment(stored, value)):
+            changes |= _metadata_correction(found, value or {}, entry.fields, forget=new_content)
+        elif name == "techniques":
+            same = [_technique(one) for one in found or ()] == [_technique(one) for one in value or ()]
+            changes |= {} if same else {name: value}
+        elif value is not None and found != value and not (name.endswith("Time") and _same_moment(found, value)):
             changes[name] = value
     return changes
+
+
+def _metadata_correction(
+    stored: Mapping[str, Any] | None, wanted: Mapping[str, Any], ours: frozenset[str], *, forget: bool
+) -> dict[str, Any]:
+    """The metadata as a whole, because the server replaces them as a whole.
+
+    Of an older content nothing is kept under names that can be ours; without a list of those, nothing at all.
+    """
+    before = stored or {}
+    outdated = {key for key in before if key not in wanted and (key in ours or (forget and not ours))}
+    if _holds(before, wanted) and not outdated:
+        return {}
+    return {"scientificMetadata": {key: item for key, item in before.items() if key not in outdated} | dict(wanted)}
+
+
+def _technique(found: Any) -> tuple[Any, Any]:
+    return (found.get("pid"), found.get("name")) if isinstance(found, Mapping) else (None, None)
+
+
+def relationships(pids: Mapping[str, str], form: str) -> list[dict[str, str]]:
+    """Relations in the form of one generation: ``form`` is the name of the field that holds the pid.
+
+    Args:
+        pids: Kind of the relation by pid.
+        form: ``pid`` (4.x) or ``identifier`` (5.x).
+    """
+    return [{form: pid, "relationship": kind} for pid, kind in pids.items()]
+
+
+def related(dataset: Mapping[str, Any]) -> set[str]:
+    """The pids that a dataset is related to, in whatever form."""
+    listed = dataset.get("relationships")
+    found = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    return {str(one.get("pid") or one.get("identifier")) for one in found}
+
+
+def picture_caption(picture: Picture) -> str:
+    """Says what is shown and of which content, by which it is known again."""
+    return f"{CAPTION} {picture.headline} ({_shown(picture.sha256)})"
+
+
+def attachment(picture: Picture, owner_group: str, access_groups: Iterable[str]) -> dict[str, Any]:
+    """The attachment of a picture. Its readers are not inherited from the dataset."""
+    return {
+        "ownerGroup": owner_group,
+        "accessGroups": list(access_groups),
+        "caption": picture_caption(picture),
+        "thumbnail": f"data:image/png;base64,{base64.b64encode(picture.png).decode()}",
+    }
+
+
+def is_ours(attached: Mapping[str, Any]) -> bool:
+    """Whether an attachment is a picture that we made, of whatever content."""
+    return str(attached.get("caption") or "").startswith(CAPTION)
+
+
+def shows(attached: Mapping[str, Any], sha256: str) -> bool:
+    """Whether an attachment is our picture of this content."""
+    return is_ours(attached) and _shown(sha256) in str(attached.get("caption"))
+
+
+def _shown(sha256: str) -> str:
+    return f"sha256 {sha256[:16]}"
 
 
 def _holds(stored: Any, wanted: Any) -> bool:

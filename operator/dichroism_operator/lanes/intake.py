@@ -29,9 +29,17 @@ class Intake(Lane):
     """One for all beamlines. ``in_flight`` says whether a Transfer names a Scan; retries wait for its end."""
 
     def __init__(
-        self, context: Context, movers: Mapping[tuple[str, Step], Mover], in_flight: Callable[[str], bool]
+        self,
+        context: Context,
+        movers: Mapping[tuple[str, Step], Mover],
+        in_flight: Callable[[str], bool],
+        can_read: Callable[[str], bool] = lambda _: False,
+        also: Callable[[Scan], None] = lambda _: None,
     ) -> None:
+        """``can_read`` says whether a beamline's files can be read; ``also`` is told of every Scan that is seen."""
         super().__init__("intake", context)
+        self._can_read = can_read
+        self._also = also
         self._movers = movers
         self._in_flight = in_flight
         self._queue: dict[str, None] = {}
@@ -47,6 +55,7 @@ class Intake(Lane):
         if self._needs_decision(scan):
             self._queue[scan.name] = None
             self.wake.set()
+        self._also(scan)
         steps = lifecycle.configured_steps(beamline) if beamline else frozenset()
         waiting = lifecycle.open_steps(scan, steps, self.context.config.attempts)
         refused = admission.refusal(scan, self.context.config)
@@ -63,7 +72,7 @@ class Intake(Lane):
         if lifecycle.content_changed(scan):
             return not lifecycle.suspicious_rewrite(scan) or scan.status.observed_generation != scan.metadata.generation
         # A write of ours may have passed over the change of spec and noted its generation.
-        if lifecycle.proposal_outdated(scan):
+        if lifecycle.proposal_outdated(scan) or self._header_due(scan):
             return True
         seen = scan.status.observed_generation
         return seen is not None and seen != scan.metadata.generation
@@ -124,9 +133,12 @@ class Intake(Lane):
         if lifecycle.content_changed(scan):
             lifecycle.restart_for_new_content(scan, now())
             return EventReason.CONTENT_CHANGED, f"new content of {scan.spec.size} bytes: its steps are done again"
-        if beamline.ingest and lifecycle.proposal_outdated(scan):
+        if beamline.ingest and (lifecycle.proposal_outdated(scan) or self._header_due(scan)):
             lifecycle.redo(scan, [Step.CATALOGUED], now())
         return None
+
+    def _header_due(self, scan: Scan) -> bool:
+        return lifecycle.header_due(scan, now()) and self._can_read(scan.spec.beamline) and not scan.spec.suspend
 
     async def _retry(self, scan: Scan, beamline: Beamline, token: str) -> None:
         if self._in_flight(scan.name):

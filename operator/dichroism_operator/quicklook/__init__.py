@@ -14,7 +14,19 @@ from dichroism_operator.quicklook.analysis import analyse
 from dichroism_operator.quicklook.caption import Caption, caption
 from dichroism_operator.quicklook.results import Analysis, Curve, Dichroism, Loop, Nothing, Plain
 
-__all__ = ["Analysis", "Caption", "Curve", "Dichroism", "Loop", "Nothing", "Plain", "analyse", "caption", "draw"]
+__all__ = [
+    "Analysis",
+    "Caption",
+    "Curve",
+    "Dichroism",
+    "Loop",
+    "Nothing",
+    "Plain",
+    "analyse",
+    "caption",
+    "draw",
+    "headline",
+]
 
 
 def draw(analysis: Analysis, words: Caption | None = None) -> bytes:
@@ -22,3 +34,10 @@ def draw(analysis: Analysis, words: Caption | None = None) -> bytes:
     from dichroism_operator.quicklook import plot  # matplotlib takes half a second to import
 
     return plot.draw(analysis, words)
+
+
+def headline(analysis: Analysis) -> str:
+    """The few words over the picture, such as ``Co L₃,₂ XMCD  +12%``."""
+    from dichroism_operator.quicklook import plot
+
+    return plot.headline(analysis)

@@ -31,6 +31,22 @@ from dichroism_operator.quicklook.light import state
 from dichroism_operator.science.images import image_metadata
 from dichroism_operator.science.techniques import basis
 
+# fmt: off
+FIELDS = frozenset((
+    "beamline", "file_format", "endstation", "scan_kind", "scan_number", "repeat_number", "file_number",
+    "scan_file", "description", "summary_of_repeats", "motor", "count_time", "delay_after_move",
+    "sampling_period", "n_points", "n_sweeps", "n_columns", "columns", "problems", "scan_axis",
+    "scan_range", "photon_energy_range", "energy_step", "scan_velocity", "photon_energy", "photon_energies",
+    "magnetic_field", "field_axis", "magnetic_field_values", "polarization", "polarization_state",
+    "detection_modes", "monitor", "temperature", "temperature_channel", "sample_x", "sample_y", "sample_z",
+    "theta", "exit_slit", "entrance_slit", "beam_current", "i0_gain", "ey_gain", "ly_gain",
+    "technique_basis", "dichroism_mode", "element", "edge", "assigned_by", "edges_in_range", "quicklook",
+    "proposal", "sample", "exposure", "fits_date", "image_size",
+))
+# fmt: on
+"""Every key that may be told of a scan. A key of this list that is no longer told of a file is removed from its entry;
+any other was put there by people and stays."""
+
 _TEXT = 200
 _MOST_NAMES = 150
 _MOST_VALUES = 10
@@ -63,8 +79,9 @@ def scientific_metadata(
         path: Where it lies; its name says the numbers of scan, repeat and file.
         analysis: Made before, to save making it again.
     """
-    found: dict[str, Any] = {"beamline": beamline_number(beamline), **_told_by_name(scan, path or scan.name or "")}
-    found |= _told_by_header(scan)
+    found: dict[str, Any] = {"beamline": beamline_number(beamline)}
+    found |= {"scan_kind": scan.header.kind.value, "repeat_number": scan.header.repeat}
+    found |= told_by_name(path or scan.name or "") | _told_by_header(scan)
     if scan.form is Form.FITS:
         return _clean(found | image_metadata(scan.header.document))
     found |= {"n_points": len(scan), "n_sweeps": len(scan.sweeps), "n_columns": len(scan.names)}
@@ -77,16 +94,14 @@ def scientific_metadata(
     return _clean(found)
 
 
-def _told_by_name(scan: BcsFile, path: str) -> dict[str, Any]:
+def told_by_name(path: str) -> dict[str, Any]:
+    """What the name of a file says; nothing when it is not one that BCS gives."""
     parsed = parse_name(path)
     if parsed is None:
-        return {"scan_kind": scan.header.kind.value, "repeat_number": scan.header.repeat}
-    return {
-        "scan_kind": parsed.kind,
-        "scan_number": parsed.scan,
-        "repeat_number": parsed.repeat if parsed.repeat is not None else scan.header.repeat,
-        "file_number": parsed.file,
-    }
+        return {}
+    found = {"scan_kind": parsed.kind, "scan_number": parsed.scan}
+    numbers = {"repeat_number": parsed.repeat, "file_number": parsed.file}
+    return found | {key: number for key, number in numbers.items() if number is not None}
 
 
 def _told_by_header(scan: BcsFile) -> dict[str, Any]:

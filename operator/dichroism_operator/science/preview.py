@@ -15,12 +15,14 @@ from typing import Any
 from dichroism_operator import bcs, quicklook
 from dichroism_operator.bcs.filename import SIDECAR_SUFFIX
 from dichroism_operator.quicklook.caption import beamline_number
-from dichroism_operator.science.metadata import scientific_metadata
+from dichroism_operator.science.metadata import scientific_metadata, told_by_name
 from dichroism_operator.science.sidecar import LARGEST, Sidecar, read_sidecar
 from dichroism_operator.science.techniques import techniques
 
 SECONDS = 20.0
 SOFTWARE = "dichroism"
+SIDECAR = "BCS sidecar"
+"""``file_format`` of a sidecar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Preview:
     start_time: datetime | None = None
     end_time: datetime | None = None
     png: bytes | None = None
+    headline: str = ""
+    """What the picture shows, in a few words."""
     problem: str | None = None
     """Why something is missing, in words for a person."""
     proposal: str | None = None
@@ -64,6 +68,7 @@ def build_preview(
     *,
     sidecar: bytes | None = None,
     seconds: float = SECONDS,
+    picture: bool = True,
 ) -> Preview:
     """Metadata, techniques, times and picture of one file.
 
@@ -73,15 +78,16 @@ def build_preview(
         relative_path: Its path below the endpoint's root, for the numbers in its name.
         sidecar: Content of the ``.sdc.json`` beside it, for proposal and sample.
         seconds: Time budget.
+        picture: Whether the picture is drawn; it takes twenty times as long as all the rest.
     """
     said = read_sidecar(sidecar) if sidecar is not None else Sidecar()
-    basic = {"beamline": beamline_number(beamline)} | _named(said)
+    basic = {"beamline": beamline_number(beamline)} | told_by_name(relative_path) | _named(said)
     budget = _Budget(seconds)
     try:
         if relative_path.lower().endswith(SIDECAR_SUFFIX):
-            return _of_sidecar(source, basic, relative_path)
+            return _of_sidecar(source, basic)
         scan = bcs.read(source, bcs.Limits(seconds=budget.check()))
-        return _of_scan(scan, beamline, relative_path, said, budget)
+        return _of_scan(scan, beamline, relative_path, said, budget, picture=picture)
     except bcs.BcsError as error:
         problem = error.reason
     except _OutOfTimeError as error:
@@ -91,15 +97,16 @@ def build_preview(
     return Preview(basic, problem=problem, proposal=said.proposal, sample=said.sample)
 
 
-def _of_scan(scan: bcs.BcsFile, beamline: str, path: str, said: Sidecar, budget: _Budget) -> Preview:
+def _of_scan(scan: bcs.BcsFile, beamline: str, path: str, said: Sidecar, budget: _Budget, *, picture: bool) -> Preview:
     problems = list(scan.problems)
     analysis: quicklook.Analysis = quicklook.Nothing(reason="not analysed")
-    png = None
+    png, headline = None, ""
     try:
         budget.check()
         analysis = quicklook.analyse(scan, beamline)
-        if scan.form is not bcs.Form.FITS:
+        if picture and scan.form is not bcs.Form.FITS:
             budget.check()
+            headline = quicklook.headline(analysis)
             png = quicklook.draw(analysis, quicklook.caption(scan, beamline, path, said.sample or ""))
     except _OutOfTimeError as error:
         problems.append(f"no quick-look: {error}")
@@ -114,13 +121,14 @@ def _of_scan(scan: bcs.BcsFile, beamline: str, path: str, said: Sidecar, budget:
         start_time=scan.start,
         end_time=scan.end,
         png=png,
+        headline=headline,
         problem="; ".join(problems) or None,
         proposal=said.proposal,
         sample=said.sample,
     )
 
 
-def _of_sidecar(source: str | os.PathLike[str] | bytes, basic: dict[str, Any], path: str) -> Preview:
+def _of_sidecar(source: str | os.PathLike[str] | bytes, basic: dict[str, Any]) -> Preview:
     """A sidecar is a file of its own in the catalogue; it has no picture."""
     if isinstance(source, bytes):
         content = source
@@ -130,9 +138,7 @@ def _of_sidecar(source: str | os.PathLike[str] | bytes, basic: dict[str, Any], p
         with open(source, "rb") as stream:
             content = stream.read(LARGEST + 1)
     said = read_sidecar(content)
-    parsed = bcs.parse_name(path)
-    numbers = {"scan_kind": parsed.kind, "scan_number": parsed.scan} if parsed else {}
-    metadata = basic | {"file_format": "BCS sidecar"} | numbers | _named(said)
+    metadata = basic | {"file_format": SIDECAR} | _named(said)
     return Preview(metadata, problem=said.problem, proposal=said.proposal, sample=said.sample)
 
 

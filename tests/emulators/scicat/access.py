@@ -76,7 +76,13 @@ class Caller:
 
     def may_delete_attachments(self, dataset: Json) -> bool:
         """Whether attachments may be deleted."""
-        return self.may_delete() or self._owns(dataset)
+        return self.may_delete() or self.may_update(dataset)
+
+    def may_create_attachments(self, attachment: Json) -> bool:
+        """Whether the routes of v4 may write this attachment; on 4.27 they are closed to all but admins."""
+        if self._admin or not self.settings.is_v5:
+            return self._admin
+        return self._any(self.settings.attachment_privileged) or self._owns(attachment)
 
 
 def require(allowed: bool, message: str = "Unauthorized access") -> None:

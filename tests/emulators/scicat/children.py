@@ -1,14 +1,14 @@
-"""Routes of what belongs to a dataset: files on disk, copies in the archive, attachments."""
+"""Routes of what belongs to a dataset: files on disk and copies in the archive; :mod:`attachments` has the rest."""
 
 import asyncio
+from collections.abc import Callable
 
 from tests.emulators.scicat import documents, queries, validation
 from tests.emulators.scicat.access import require
 from tests.emulators.scicat.answers import Answer, Json, Refusal
 from tests.emulators.scicat.site import Call
-from tests.emulators.scicat.store import ATTACHMENTS, DATABLOCKS, ORIGDATABLOCKS, DuplicateKeyError
+from tests.emulators.scicat.store import DATABLOCKS, ORIGDATABLOCKS, DuplicateKeyError
 
-_ATTACHMENT_LIMIT = 10
 _RACE_WINDOW_S = 0.005
 """How long 4.27 holds old counters before it writes the sums back, so that requests at the same time lose updates."""
 
@@ -25,7 +25,8 @@ async def _add_to_counters(call: Call, dataset: Json, **amounts: int) -> None:
         store.put_dataset(current)
 
 
-def _listed(call: Call, kind: str) -> list[Json]:
+def listed(call: Call, kind: str) -> list[Json]:
+    """The children of the dataset in the path, for those who may see them."""
     dataset = call.dataset()
     require(call.caller.may_read_children(dataset))
     return call.site.store.children(kind, dataset["pid"])
@@ -33,7 +34,7 @@ def _listed(call: Call, kind: str) -> list[Json]:
 
 async def list_origdatablocks(call: Call) -> Answer:
     """GET /datasets/{pid}/origdatablocks."""
-    return Answer(_listed(call, ORIGDATABLOCKS))
+    return Answer(listed(call, ORIGDATABLOCKS))
 
 
 async def add_origdatablock(call: Call) -> Answer:
@@ -41,29 +42,42 @@ async def add_origdatablock(call: Call) -> Answer:
     call.require_login()
     body = call.body()
     validation.check_origdatablock(body)
-    dataset = call.dataset()
+    return await _add_origdatablock(call, call.dataset(), body)
+
+
+async def add_origdatablock_by_pid(call: Call) -> Answer:
+    """POST /origdatablocks, in v3 and v4: the body names the dataset, and may name owner and readers."""
+    call.require_login()
+    body = call.body()
+    validation.check_published(call.site.contract, "CreateOrigDatablockDto", body)
+    return await _add_origdatablock(call, call.dataset(body["datasetId"]), body)
+
+
+async def _add_origdatablock(call: Call, dataset: Json, body: Json) -> Answer:
     require(call.caller.may_add_children(dataset))
-    new = documents.new_child(body, dataset, call.username())
+    new = documents.new_block(body, dataset, call.username())
+    if call.is_v4:
+        new["version"] = "v4"
     added = call.site.store.add_child(ORIGDATABLOCKS, dataset["pid"], new)
     await _add_to_counters(call, dataset, size=body["size"], numberOfFiles=len(body["dataFileList"]))
     return Answer(added, status=201)
 
 
 async def delete_origdatablock(call: Call) -> Answer:
-    """DELETE /datasets/{pid}/origdatablocks/{id}: for the delete groups; takes its share off the counters."""
+    """DELETE /datasets/{pid}/origdatablocks/{oid}: for the delete groups; takes its share off the counters."""
     call.require_login()
     dataset = call.dataset()
     require(call.caller.may_delete())
-    removed = call.site.store.take_child(ORIGDATABLOCKS, call.params["id"])
+    removed = call.site.store.take_child(ORIGDATABLOCKS, dataset["pid"], call.params["oid"])
     if removed is None:
-        raise Refusal(404, f"origDatablock: {call.params['id']} not found")
+        raise Refusal(404, f"origDatablock: {call.params['oid']} not found")
     await _add_to_counters(call, dataset, size=-removed["size"], numberOfFiles=-len(removed["dataFileList"]))
     return Answer(removed)
 
 
 async def list_datablocks(call: Call) -> Answer:
     """GET /datasets/{pid}/datablocks."""
-    return Answer(_listed(call, DATABLOCKS))
+    return Answer(listed(call, DATABLOCKS))
 
 
 async def add_datablock(call: Call) -> Answer:
@@ -71,16 +85,27 @@ async def add_datablock(call: Call) -> Answer:
     call.require_login()
     body = call.body()
     validation.check_datablock(body)
-    dataset = call.dataset()
+    return await _add_datablock(call, call.dataset(), body, lambda: Refusal(500, "E11000 duplicate key error"))
+
+
+async def add_datablock_by_pid(call: Call) -> Answer:
+    """POST /datablocks: the body names the dataset; here a taken archiveId is a 409."""
+    call.require_login()
+    body = call.body()
+    validation.check_published(call.site.contract, "CreateDatablockDto", body)
+    words = "A datablock with this this unique key already exists!"
+    return await _add_datablock(call, call.dataset(body["datasetId"]), body, lambda: Refusal(409, words))
+
+
+async def _add_datablock(call: Call, dataset: Json, body: Json, taken: Callable[[], Refusal]) -> Answer:
     require(call.caller.may_add_children(dataset))
-    new = documents.new_child(body, dataset, call.username())
+    new = documents.new_block(body, dataset, call.username())
     try:
         added = call.site.store.add_child(DATABLOCKS, dataset["pid"], new)
     except DuplicateKeyError as error:
-        raise Refusal(500, f"E11000 duplicate key error: {error}") from error
-    await _add_to_counters(
-        call, dataset, packedSize=body["packedSize"], numberOfFilesArchived=len(body["dataFileList"])
-    )
+        raise taken() from error
+    counts = {"packedSize": body["packedSize"], "numberOfFilesArchived": len(body["dataFileList"])}
+    await _add_to_counters(call, dataset, **counts)
     return Answer(added, status=201)
 
 
@@ -91,47 +116,3 @@ async def find_datablocks(call: Call) -> Answer:
     blocks = store.children(DATABLOCKS)
     visible = [block for block in blocks if call.caller.may_read_children(store.dataset(block["datasetId"]) or block)]
     return Answer(queries.select(visible, query, call.site.settings.is_v5))
-
-
-async def list_attachments(call: Call) -> Answer:
-    """GET /datasets/{pid}/attachments: ten at most."""
-    return Answer(_listed(call, ATTACHMENTS)[:_ATTACHMENT_LIMIT])
-
-
-async def add_attachment(call: Call) -> Answer:
-    """POST /datasets/{pid}/attachments: a new one each time; readers are not inherited from the dataset."""
-    call.require_login()
-    body = call.body()
-    validation.check_attachment(body)
-    dataset = call.dataset()
-    require(call.caller.may_add_children(dataset))
-    body.pop("id", None)
-    new: Json = {"accessGroups": []} | documents.new_child(body, dataset, call.username())
-    return Answer(call.site.store.add_child(ATTACHMENTS, dataset["pid"], new), status=201)
-
-
-async def replace_attachment(call: Call) -> Answer:
-    """PUT /datasets/{pid}/attachments/{id}: the attachment loses its dataset for good."""
-    call.require_login()
-    dataset = call.dataset()
-    require(call.caller.may_update(dataset))
-    body = call.body()
-    validation.check_attachment(body)
-    taken = call.site.store.take_child(ATTACHMENTS, call.params["id"])
-    if taken is None:
-        raise Refusal(404, f"attachment: {call.params['id']} not found")
-    return Answer(call.site.store.add_child(ATTACHMENTS, "", taken | body))
-
-
-async def delete_attachment(call: Call) -> Answer:
-    """DELETE /datasets/{pid}/attachments/{id}: silent when there is no such attachment."""
-    call.require_login()
-    dataset = call.dataset()
-    require(call.caller.may_delete_attachments(dataset))
-    return Answer(call.site.store.take_child(ATTACHMENTS, call.params["id"]))
-
-
-async def thumbnail(call: Call) -> Answer:
-    """GET /datasets/{pid}/thumbnail: that of the first attachment, or nothing."""
-    attachments = _listed(call, ATTACHMENTS)
-    return Answer({"thumbnail": attachments[0].get("thumbnail")} if attachments else {})

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+from tests.emulators.scicat import views
 from tests.emulators.scicat.answers import Answer, Json, Refusal
 from tests.emulators.scicat.faults import Fault
 from tests.emulators.scicat.site import Site
@@ -13,12 +14,13 @@ def answer(site: Site, method: str, path: str, query: dict[str, str], body: byte
     """Serve one control request."""
     match method, path:
         case "POST", "/__faults":
-            site.plan.faults.extend(Fault.from_json(document) for document in json.loads(body))
-            return Answer([fault.to_json() for fault in site.plan.faults], status=201)
+            for document in json.loads(body):
+                site.plan.add(Fault.from_json(document))
+            return Answer([], status=201)
         case "GET", "/__faults":
             return Answer([fault.to_json() for fault in site.plan.faults])
         case "DELETE", "/__faults":
-            site.plan.faults.clear()
+            site.plan.clear()
             return Answer([])
         case "POST", "/__expire":
             site.store.expire_tokens()
@@ -29,6 +31,11 @@ def answer(site: Site, method: str, path: str, query: dict[str, str], body: byte
             return Answer(list(site.log.entries))
         case "GET", "/__dataset":
             return Answer(_whole(site, query["pid"]))
+        case "DELETE", "/__dataset":
+            site.store.purge(query["pid"])
+            return Answer({})
+        case "GET", "/__datasets":
+            return Answer([_without_pictures(_whole(site, one["pid"]) or {}) for one in site.store.datasets()])
         case "PATCH", "/__dataset":
             site.store.put_dataset((site.store.dataset(query["pid"]) or {}) | json.loads(body))
             return Answer({})
@@ -38,7 +45,16 @@ def answer(site: Site, method: str, path: str, query: dict[str, str], body: byte
 def _whole(site: Site, pid: str) -> Json | None:
     dataset = site.store.dataset(pid)
     kinds = (ORIGDATABLOCKS, DATABLOCKS, ATTACHMENTS)
-    return None if dataset is None else dataset | {kind: site.store.children(kind, pid) for kind in kinds}
+    if dataset is None:
+        return None
+    children = {kind: site.store.children(kind, pid) for kind in kinds}
+    children[ATTACHMENTS] = [views.attachment_v3(one) for one in children[ATTACHMENTS]]
+    return views.dataset_v3(dataset) | children
+
+
+def _without_pictures(whole: Json) -> Json:
+    """Of each picture only how it begins: a thousand of them would be a hundred megabytes."""
+    return whole | {ATTACHMENTS: [one | {"thumbnail": one["thumbnail"][:40]} for one in whole[ATTACHMENTS]]}
 
 
 def _files(block: Json) -> tuple[tuple[str, ...], ...]:
@@ -73,5 +89,7 @@ def _state(site: Site) -> Json:
         "filesInSeveralDatasets": [list(file) for file, pids in sorted(owners.items()) if len(pids) > 1],
         "wrongCounters": wrong,
         "secretsInUrls": site.log.secrets_in_urls,
+        "unpublishedRequests": sorted(site.log.unpublished_requests),
+        "unpublishedAnswers": sorted(site.log.unpublished_answers),
         "requests": dict(site.log.counts),
     }

@@ -1,24 +1,39 @@
-"""What the backend makes of an accepted body: defaults, normalised values, and how it looks when it is read."""
+"""What the backend makes of an accepted body: defaults and normalised values, as they are stored.
+
+Stored are the lists of v4 (``proposalIds`` and so on); :mod:`views` shows a document as v3 and v4 do.
+"""
 
 import math
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.emulators.scicat.answers import Json
 
 SERVER_STARTED = datetime.now(UTC)
 
-_SI_UNITS: dict[str, tuple[float, str]] = {
-    "eV": (1.602176634e-19, "(kg m^2) / s^2"),
-    "T": (1.0, "kg / (A s^2)"),
-    "K": (1.0, "K"),
-    "A": (1.0, "A"),
-    "mm": (1e-3, "m"),
-    "s": (1.0, "s"),
-    "deg": (math.pi / 180, "rad"),
+PLURALS = {
+    "proposalId": "proposalIds",
+    "sampleId": "sampleIds",
+    "instrumentId": "instrumentIds",
+    "principalInvestigator": "principalInvestigators",
 }
-"""Units that the backend converts; any other is copied unchanged."""
+"""Single values of v3 and the lists in which they are kept."""
+
+_SI_UNITS: dict[str, tuple[float, float, str]] = {
+    "eV": (1.602176634e-19, 0, "(kg m^2) / s^2"),
+    "eV/s": (1.602176634e-19, 0, "(kg m^2) / s^3"),
+    "T": (1.0, 0, "kg / (A s^2)"),
+    "K": (1.0, 0, "K"),
+    "degC": (1.0, 273.15, "K"),
+    "A": (1.0, 0, "A"),
+    "mA": (1e-3, 0, "A"),
+    "mm": (1e-3, 0, "m"),
+    "um": (1e-6, 0, "m"),
+    "s": (1.0, 0, "s"),
+    "deg": (math.pi / 180, 0, "rad"),
+}
+"""Factor, offset and SI unit of the units that the backend converts; any other is copied unchanged."""
 
 
 def timestamp(moment: datetime | None = None) -> str:
@@ -34,7 +49,13 @@ def stored_time(text: str) -> str:
 
 
 def default_lifecycle() -> Json:
-    """Lifecycle of a new dataset, with the backend's odd dates: two are the moment when the server was started."""
+    """Lifecycle of a new dataset, with the backend's odd dates.
+
+    Two are the moment when the server was started, two take the number of the weekday (0: Sunday) for the day of the
+    month.
+    """
+    now = datetime.now(UTC)
+    odd = timestamp(now.replace(day=1) + timedelta(days=now.isoweekday() % 7 - 1))
     return {
         "archivable": True,
         "retrievable": False,
@@ -49,6 +70,8 @@ def default_lifecycle() -> Json:
         "retrieveIntegrityCheck": False,
         "dateOfDiskPurging": timestamp(SERVER_STARTED),
         "publishedOn": timestamp(SERVER_STARTED),
+        "archiveRetentionTime": odd,
+        "dateOfPublishing": odd,
     }
 
 
@@ -61,12 +84,12 @@ def with_si_values(metadata: Any) -> Any:
     converted = {key: with_si_values(value) for key, value in metadata.items()}
     value, unit = converted.get("value"), converted.get("unit")
     if unit in _SI_UNITS and value is not None:
-        factor, si_unit = _SI_UNITS[str(unit)]
+        factor, offset, si_unit = _SI_UNITS[str(unit)]
         try:
-            in_si = [float(item) * factor for item in value] if isinstance(value, list) else float(value) * factor
+            numbers = [float(item) * factor + offset for item in (value if isinstance(value, list) else [value])]
         except (TypeError, ValueError):
             return converted
-        converted |= {"valueSI": in_si, "unitSI": si_unit}
+        converted |= {"valueSI": numbers if isinstance(value, list) else numbers[0], "unitSI": si_unit}
     return converted
 
 
@@ -78,6 +101,9 @@ def normalised(body: Json) -> Json:
     for name in ("creationTime", "startTime", "endTime"):
         if stored.get(name):
             stored[name] = stored_time(stored[name])
+    for single, plural in PLURALS.items():
+        if single in stored:
+            stored[plural] = [stored.pop(single)]
     if "scientificMetadata" in stored:
         stored["scientificMetadata"] = with_si_values(stored["scientificMetadata"])
     if "datasetlifecycle" in stored:
@@ -85,35 +111,61 @@ def normalised(body: Json) -> Json:
     return stored
 
 
-def new_dataset(body: Json, username: str) -> Json:
+def new_dataset(body: Json, username: str, *, is_v3: bool = True) -> Json:
     """The document of a new dataset. A given size is kept, so posting file lists adds to it."""
-    now = timestamp()
     stored = normalised(body)
     pid = stored.get("pid") or f"PID.SAMPLE.PREFIX/{uuid.uuid4()}"
+    # The v3 route wraps the single value it was not given: a list with nothing in it but null.
+    absent = [None] if is_v3 else []
     defaults: Json = {
         "datasetName": "/".join(stored["sourceFolder"].strip("/").split("/")[-2:]),
         "accessGroups": [],
-        "keywords": [],
+        "instrumentIds": absent,
         "isPublished": False,
-        "size": 0,
-        "packedSize": 0,
+        "keywords": [],
         "numberOfFiles": 0,
         "numberOfFilesArchived": 0,
+        "packedSize": 0,
+        "principalInvestigators": [],
+        "proposalIds": [],
+        "relationships": [],
+        "sampleIds": absent,
         "scientificMetadata": {},
+        "size": 0,
+        "techniques": [],
+        "version": "v3" if is_v3 else "v4",
         "datasetlifecycle": default_lifecycle(),
     }
-    # The v3 route wraps the single value it was not given: a list with nothing in it but null.
-    plural = {f"{name}s": [stored.get(name)] for name in ("sampleId", "instrumentId")}
-    managed = {"createdBy": username, "updatedBy": username, "createdAt": now, "updatedAt": now}
-    return defaults | plural | stored | managed | {"pid": pid, "_id": pid}
+    return defaults | stored | managed(username) | {"pid": pid, "_id": pid, "history": []}
 
 
-def new_child(body: Json, dataset: Json, username: str) -> Json:
-    """A file list or attachment; owner and readers of file lists are those of the dataset."""
+def managed(username: str) -> Json:
+    """The fields that only the server sets."""
     now = timestamp()
+    return {"createdBy": username, "updatedBy": username, "createdAt": now, "updatedAt": now}
+
+
+def touch(document: Json, username: str) -> None:
+    """Note who changed a dataset, and when; its history grows by one entry."""
+    now = timestamp()
+    document |= {"updatedBy": username, "updatedAt": now}
+    document["history"] = [*document["history"], {"id": str(uuid.uuid4()), "updatedBy": username, "updatedAt": now}]
+
+
+def new_block(body: Json, dataset: Json, username: str) -> Json:
+    """A file list or archive copy; owner and readers are those of the dataset."""
     stored = dict(body)
-    if "dataFileList" in stored:
-        stored["dataFileList"] = [file | {"time": stored_time(file["time"])} for file in stored["dataFileList"]]
-        stored["accessGroups"] = dataset.get("accessGroups", [])
-    managed = {"createdBy": username, "updatedBy": username, "createdAt": now, "updatedAt": now}
-    return stored | managed | {"ownerGroup": dataset["ownerGroup"]}
+    stored["dataFileList"] = [file | {"time": stored_time(file["time"])} for file in stored["dataFileList"]]
+    inherited = {name: dataset.get(name) for name in ("ownerGroup", "accessGroups", "isPublished")}
+    return inherited | stored | managed(username) | {"datasetId": dataset["pid"]}
+
+
+def new_attachment(body: Json, relationships: list[Json], username: str) -> Json:
+    """An attachment; readers are not inherited from what it is attached to."""
+    stored: Json = {"accessGroups": [], "isPublished": False, "thumbnail": ""} | body
+    return stored | managed(username) | {"relationships": relationships}
+
+
+def attached_to(pid: str) -> Json:
+    """The relationship of an attachment to a dataset."""
+    return {"targetId": pid, "targetType": "dataset", "relationType": "is attached to"}

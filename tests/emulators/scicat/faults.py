@@ -1,11 +1,15 @@
 """Outages on demand, and a record of what was asked."""
 
+import itertools
 import re
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import unquote
 
+_IN_PATH = re.compile(r"/datasets/([^/]+)", re.IGNORECASE)
+_IN_BODY = re.compile(rb'"(?:pid|datasetId)": ?"([^"]+)"')
 _LOG_LENGTH = 20_000
 
 
@@ -33,6 +37,8 @@ class Fault:
     action: Action
     method: str = ""
     path: str = ""
+    pid: str = ""
+    """Only requests about this dataset; empty: about any."""
     times: int = 1
     skip: int = 0
     status: int = 500
@@ -60,15 +66,43 @@ class Fault:
 
 @dataclass(slots=True)
 class FaultPlan:
-    """The faults that are still to happen, in the order in which they were asked for."""
+    """The faults that are still to happen; those of one dataset come before those of any, older before newer."""
 
-    faults: list[Fault] = field(default_factory=list)
+    _of_any: list[Fault] = field(default_factory=list)
+    _of_one: dict[str, list[Fault]] = field(default_factory=dict)
 
-    def take(self, method: str, path: str) -> Fault | None:
+    @property
+    def faults(self) -> list[Fault]:
+        """All of them."""
+        return [*itertools.chain(*self._of_one.values()), *self._of_any]
+
+    def add(self, fault: Fault) -> None:
+        """Ask for one more."""
+        (self._of_one.setdefault(fault.pid, []) if fault.pid else self._of_any).append(fault)
+
+    def clear(self) -> None:
+        """Ask for none."""
+        self._of_any.clear()
+        self._of_one.clear()
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
         """The fault that hits this request, if any; spent ones are forgotten."""
-        hit = next((fault for fault in self.faults if fault.hits(method, path)), None)
-        self.faults = [fault for fault in self.faults if fault.times > 0]
-        return hit
+        pid = _about(path, body) if self._of_one else ""
+        for faults in (self._of_one.get(pid, []), self._of_any):
+            hit = next((fault for fault in faults if fault.hits(method, path)), None)
+            if hit is not None:
+                faults[:] = [fault for fault in faults if fault.times > 0]
+                return hit
+        return None
+
+
+def _about(path: str, body: bytes) -> str:
+    """The pid of the dataset that a request is about: in its path, or in the body that makes it."""
+    named = _IN_PATH.search(path)
+    if named:
+        return unquote(named[1])
+    found = _IN_BODY.search(body)
+    return found[1].decode() if found else ""
 
 
 @dataclass(slots=True)
@@ -78,6 +112,10 @@ class RequestLog:
     entries: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LOG_LENGTH))
     counts: Counter[str] = field(default_factory=Counter)
     secrets_in_urls: int = 0
+    unpublished_requests: set[str] = field(default_factory=set)
+    """What was sent to us and is not in what SciCat publishes, each fault once."""
+    unpublished_answers: set[str] = field(default_factory=set)
+    """The same of what we answered."""
 
     def add(self, method: str, url: str, route: str, status: int | None, secrets: set[str]) -> None:
         """Record one request; ``status`` is None when it got no answer."""

@@ -10,9 +10,10 @@ from tests.emulators.scicat.documents import timestamp
 from tests.emulators.scicat.site import Call
 
 
-def _new_token(username: str) -> str:
+def _new_token(username: str, ttl: float) -> str:
     """Looks like a JWT. It is looked up, not verified."""
-    claims = json.dumps({"username": username, "iat": int(time.time())}).encode()
+    now = time.time()
+    claims = json.dumps({"username": username, "iat": int(now), "exp": int(now + ttl)}).encode()
     return f"eyJhbGciOiJIUzI1NiJ9.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.{secrets.token_urlsafe(32)}"
 
 
@@ -23,9 +24,9 @@ async def login(call: Call) -> Answer:
     if account is None or account.password != credentials.get("password"):
         raise Refusal(401, "Unauthorized")
     ttl = call.site.settings.token_ttl
-    token = _new_token(account.username)
+    token = _new_token(account.username, ttl)
     call.site.store.add_token(token, account.username, ttl)
-    user = {"username": account.username, "email": account.email, "authStrategy": "local"}
+    user = {"id": account.username, "username": account.username, "email": account.email, "authStrategy": "local"}
     return Answer(
         {
             "access_token": token,
@@ -38,6 +39,11 @@ async def login(call: Call) -> Answer:
         },
         status=201,
     )
+
+
+async def users_login(call: Call) -> Answer:
+    """POST /users/login: a leftover that answers 201 with nothing."""
+    return Answer(None, status=201)
 
 
 async def whoami(call: Call) -> Answer:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -134,7 +134,11 @@ class SciCatEmulator:
 
     def fault(self, action: Action, **conditions: Any) -> None:
         """Ask for one fault; ``conditions`` are the fields of :class:`~tests.emulators.scicat.faults.Fault`."""
-        self._control("POST", "/__faults", [Fault(action=action, **conditions).to_json()])
+        self.plan([Fault(action=action, **conditions)])
+
+    def plan(self, faults: Iterable[Fault]) -> None:
+        """Ask for many."""
+        self._control("POST", "/__faults", [fault.to_json() for fault in faults])
 
     def faults(self) -> list[dict[str, Any]]:
         """Faults that have not happened yet."""
@@ -160,6 +164,14 @@ class SciCatEmulator:
         """A dataset with all its children, past all rights."""
         found: dict[str, Any] | None = self._control("GET", f"/__dataset?pid={quote(pid, safe='')}")
         return found
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """All datasets with their children, past all rights; of pictures only the first characters."""
+        return list(self._control("GET", "/__datasets"))
+
+    def remove(self, pid: str) -> None:
+        """Delete a dataset with all its children, past all rules: a person tidies up."""
+        self._control("DELETE", f"/__dataset?pid={quote(pid, safe='')}")
 
     def edit(self, pid: str, fields: dict[str, Any]) -> None:
         """Overwrite fields of a dataset, past all rules: what a bug or a person at the database leaves behind."""

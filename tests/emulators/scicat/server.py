@@ -1,60 +1,91 @@
 """One request through the site: fault, caller, route, answer, log."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.emulators.scicat import children, control, datasets, login
+from tests.emulators.scicat import attachments, children, control, datasets, datasets_v4, login
 from tests.emulators.scicat.access import identify
 from tests.emulators.scicat.answers import Answer, Refusal
 from tests.emulators.scicat.faults import Action, Fault
 from tests.emulators.scicat.site import Call, Site
 
-_BASE = "/api/v3/"
 _RECEIVE_LIMIT = 64 * 1024 * 1024
-_HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 _Handler = Callable[[Call], Awaitable[Answer]]
 _ROUTES: tuple[tuple[str, str, _Handler], ...] = (
-    ("POST", "auth/login", login.login),
-    ("GET", "auth/whoami", login.whoami),
-    ("POST", "datasets", datasets.create),
-    ("GET", "datasets", datasets.find),
-    ("POST", "datasets/isvalid", datasets.is_valid),
-    ("GET", "datasets/findone", datasets.find_one),
-    ("GET", "datasets/{pid}", datasets.read),
-    ("PATCH", "datasets/{pid}", datasets.patch),
-    ("DELETE", "datasets/{pid}", datasets.delete),
-    ("GET", "datasets/{pid}/datasetlifecycle", datasets.read_lifecycle),
-    ("PATCH", "datasets/{pid}/datasetlifecycle", datasets.patch_lifecycle),
-    ("GET", "datasets/{pid}/origdatablocks", children.list_origdatablocks),
-    ("POST", "datasets/{pid}/origdatablocks", children.add_origdatablock),
-    ("DELETE", "datasets/{pid}/origdatablocks/{id}", children.delete_origdatablock),
-    ("GET", "datasets/{pid}/datablocks", children.list_datablocks),
-    ("POST", "datasets/{pid}/datablocks", children.add_datablock),
-    ("GET", "datablocks", children.find_datablocks),
-    ("GET", "datasets/{pid}/attachments", children.list_attachments),
-    ("POST", "datasets/{pid}/attachments", children.add_attachment),
-    ("PUT", "datasets/{pid}/attachments/{id}", children.replace_attachment),
-    ("DELETE", "datasets/{pid}/attachments/{id}", children.delete_attachment),
-    ("GET", "datasets/{pid}/thumbnail", children.thumbnail),
+    ("POST", "v3/auth/login", login.login),
+    ("GET", "v3/auth/whoami", login.whoami),
+    ("POST", "v3/users/login", login.users_login),
+    ("POST", "v3/datasets", datasets.create),
+    ("GET", "v3/datasets", datasets.find),
+    ("POST", "v3/datasets/isValid", datasets.is_valid),
+    ("GET", "v3/datasets/findOne", datasets.find_one),
+    ("GET", "v3/datasets/fullquery", datasets.full_query),
+    ("GET", "v3/datasets/{pid}", datasets.read),
+    ("PATCH", "v3/datasets/{pid}", datasets.patch),
+    ("DELETE", "v3/datasets/{pid}", datasets.delete),
+    ("GET", "v3/datasets/{pid}/datasetlifecycle", datasets.read_lifecycle),
+    ("PATCH", "v3/datasets/{pid}/datasetlifecycle", datasets.patch_lifecycle),
+    ("GET", "v3/datasets/{pid}/origdatablocks", children.list_origdatablocks),
+    ("POST", "v3/datasets/{pid}/origdatablocks", children.add_origdatablock),
+    ("DELETE", "v3/datasets/{pid}/origdatablocks/{oid}", children.delete_origdatablock),
+    ("POST", "v3/origdatablocks", children.add_origdatablock_by_pid),
+    ("GET", "v3/datasets/{pid}/datablocks", children.list_datablocks),
+    ("POST", "v3/datasets/{pid}/datablocks", children.add_datablock),
+    ("GET", "v3/datablocks", children.find_datablocks),
+    ("POST", "v3/datablocks", children.add_datablock_by_pid),
+    ("GET", "v3/datasets/{pid}/attachments", attachments.list_v3),
+    ("POST", "v3/datasets/{pid}/attachments", attachments.add_v3),
+    ("PUT", "v3/datasets/{pid}/attachments/{aid}", attachments.replace_v3),
+    ("DELETE", "v3/datasets/{pid}/attachments/{aid}", attachments.delete_v3),
+    ("GET", "v3/datasets/{pid}/thumbnail", attachments.thumbnail),
+    ("POST", "v4/datasets", datasets_v4.create),
+    ("GET", "v4/datasets", datasets_v4.find),
+    ("POST", "v4/datasets/isValid", datasets_v4.is_valid),
+    ("GET", "v4/datasets/{pid}", datasets_v4.read),
+    ("PATCH", "v4/datasets/{pid}", datasets_v4.patch),
+    ("GET", "v4/datasets/{pid}/datasetlifecycle", datasets.read_lifecycle),
+    ("PATCH", "v4/datasets/{pid}/datasetlifecycle", datasets.patch_lifecycle),
+    ("POST", "v4/origdatablocks", children.add_origdatablock_by_pid),
+    ("POST", "v4/attachments", attachments.add_v4),
+    ("PATCH", "v4/attachments/{aid}", attachments.patch_v4),
 )
-_PATTERNS = tuple(
-    (method, template, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template), re.IGNORECASE), handler)
-    for method, template, handler in _ROUTES
-)
+ROUTES = tuple((method, f"/api/{template}") for method, template, _ in _ROUTES)
+"""What is emulated: methods and paths."""
 
 
-def _route(method: str, raw_path: str) -> tuple[str, dict[str, str], _Handler]:
-    """The handler of a path. Paths are matched without regard to case, and ``+`` in them is a plus sign."""
-    path = raw_path.removeprefix(_BASE).strip("/")
-    for wanted, template, pattern, handler in _PATTERNS:
-        found = pattern.fullmatch(path) if wanted == method and raw_path.startswith(_BASE) else None
+@dataclass(frozen=True, slots=True)
+class _Route:
+    method: str
+    template: str
+    published: str
+    """The template as the contract names it: without the names of the parameters."""
+    pattern: re.Pattern[str]
+    handler: _Handler
+
+    @classmethod
+    def of(cls, method: str, template: str, handler: _Handler) -> "_Route":
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", f"/api/{template}"), re.IGNORECASE)
+        return cls(method, template, re.sub(r"\{\w+\}", "{}", f"/api/{template}"), pattern, handler)
+
+
+_PATTERNS = tuple(_Route.of(*route) for route in _ROUTES)
+
+
+def _route(method: str, raw_path: str) -> tuple[_Route, dict[str, str]]:
+    """The route of a path. Paths are matched without regard to case, and ``+`` in them is a plus sign."""
+    for route in _PATTERNS:
+        found = route.pattern.fullmatch(raw_path.rstrip("/")) if route.method == method else None
         if found:
-            return template, {name: unquote(value) for name, value in found.groupdict().items()}, handler
+            return route, {name: unquote(value) for name, value in found.groupdict().items()}
     raise Refusal(404, f"Cannot {method} {raw_path}")
 
 
@@ -77,7 +108,7 @@ class Server:
             return self._respond(self._control(request, path, body))
         route, respond = path, True
         answer: Answer | web.Response
-        fault = self._site.plan.take(request.method, path)
+        fault = self._site.plan.take(request.method, path, body)
         if fault and fault.action == Action.DROP_BEFORE:
             answer, respond = Answer(None), False
         elif fault and fault.action in (Action.STATUS, Action.HTML):
@@ -96,14 +127,30 @@ class Server:
             request.transport.abort()
         return answer if isinstance(answer, web.Response) else self._respond(answer)
 
-    async def _answer(self, request: web.Request, path: str, body: bytes) -> tuple[str, Answer]:
-        route = path
+    async def _answer(self, request: web.Request, path: str, body: bytes) -> tuple[str, Answer | web.Response]:
+        limit = self._site.settings.proxy_limit
+        if limit and len(body) > limit:
+            return path, _page(413)
+        name = path
         try:
             caller = identify(self._site.settings, self._site.store, request.headers.get("Authorization"))
-            route, params, handler = _route(request.method, path)
-            return route, await handler(Call(self._site, caller, params, request.query, body))
+            route, params = _route(request.method, path)
+            name = route.template
+            is_v4 = name.startswith("v4/")
+            call = Call(self._site, caller, params, request.query, request.headers, body, is_v4)
+            answer = await route.handler(call)
         except Refusal as refusal:
-            return route, Answer(refusal.body(), refusal.status)
+            return name, Answer(refusal.body(), refusal.status)
+        self._compare(route, call, answer)
+        return name, answer
+
+    def _compare(self, route: _Route, call: Call, answer: Answer) -> None:
+        """Note what is in the request or in our answer and not in what SciCat publishes."""
+        contract, log = self._site.contract, self._site.log
+        sent = json.loads(call.raw_body) if call.raw_body else None
+        log.unpublished_requests.update(contract.request(route.method, route.published, sent))
+        chosen = "fields" in call.query.get("filter", "")
+        log.unpublished_answers.update(contract.answer(route.method, route.published, answer.body, partial=chosen))
 
     def _control(self, request: web.Request, path: str, body: bytes) -> Answer:
         try:
@@ -117,7 +164,13 @@ class Server:
         return web.json_response(answer.body, status=answer.status)
 
 
+def _page(status: int) -> web.Response:
+    return web.Response(
+        text=_HTML.format(f"{status} {HTTPStatus(status).phrase}"), status=status, content_type="text/html"
+    )
+
+
 def _injected(fault: Fault) -> Answer | web.Response:
     if fault.action == Action.HTML:
-        return web.Response(text=_HTML, status=fault.status, content_type="text/html")
+        return _page(fault.status)
     return Answer({"statusCode": fault.status, "message": "injected fault"}, fault.status)

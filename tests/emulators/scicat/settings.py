@@ -32,8 +32,15 @@ class Settings:
     create_dataset_privileged: tuple[str, ...] = ()
     update_dataset_lifecycle: str = ""
     """One string that is never split: a group counts when it is anywhere inside it, as in the real backend."""
+    attachment_privileged: tuple[str, ...] = ()
     admin: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
+    pid_pattern: str = ""
+    """What a pid chosen by a client must match; empty: anything."""
+    body_limit: int = 16 * 1024 * 1024
+    """Bytes of a body that the backend takes; more is a 500."""
+    proxy_limit: int = 0
+    """Bytes of a body that a proxy in front of it lets through; more is a 413 with a page of HTML. 0: no proxy."""
 
     @property
     def is_v5(self) -> bool:
@@ -68,6 +75,7 @@ def ingest_site(accounts: Sequence[Account], **overrides: Any) -> Settings:
     """
     rights: dict[str, Any] = {
         "create_dataset_privileged": ("datasetIngestor",),
+        "attachment_privileged": ("datasetIngestor",),
         "update_dataset_lifecycle": "lifecyclers",
         "admin": ("admin",),
         "delete": ("deleters",),

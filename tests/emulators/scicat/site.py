@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from multidict import MultiMapping
+
 from tests.emulators.scicat.access import Caller, require
 from tests.emulators.scicat.answers import Json, Refusal
 from tests.emulators.scicat.faults import FaultPlan, RequestLog
+from tests.emulators.scicat.published.contract import Contract
 from tests.emulators.scicat.settings import Settings
 from tests.emulators.scicat.store import Store
-
-BODY_LIMIT = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -22,6 +23,11 @@ class Site:
     store: Store
     plan: FaultPlan = field(default_factory=FaultPlan)
     log: RequestLog = field(default_factory=RequestLog)
+    contract: Contract = field(init=False)
+    """What the backend publishes of its requests and answers."""
+
+    def __post_init__(self) -> None:
+        self.contract = Contract(self.settings.backend)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -35,12 +41,14 @@ class Call:
     site: Site
     caller: Caller
     params: Mapping[str, str]
-    query: Mapping[str, str]
+    query: MultiMapping[str]
+    headers: Mapping[str, str]
     raw_body: bytes
+    is_v4: bool = False
 
     def body(self) -> Json:
-        """The JSON object that was sent; NaN is no JSON, and more than 16 MB is a 500 as in the real backend."""
-        if len(self.raw_body) > BODY_LIMIT:
+        """The JSON object that was sent; NaN is no JSON, and too much of it is a 500 as in the real backend."""
+        if len(self.raw_body) > self.site.settings.body_limit:
             raise Refusal(500, "request entity too large")
         try:
             body: Any = json.loads(self.raw_body or b"{}", parse_constant=_refuse_constant)
@@ -58,9 +66,9 @@ class Call:
         """Name of the caller."""
         return self.caller.account.username if self.caller.account else "anonymous"
 
-    def dataset(self) -> Json:
-        """The dataset that the path names; 404 comes before any question of rights."""
-        pid = self.params["pid"]
+    def dataset(self, pid: str | None = None) -> Json:
+        """The dataset of that pid, or that the path names; 404 comes before any question of rights."""
+        pid = self.params["pid"] if pid is None else pid
         dataset = self.site.store.dataset(pid)
         if dataset is None:
             raise Refusal(404, f"dataset: {pid} not found")

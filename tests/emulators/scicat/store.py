@@ -78,6 +78,11 @@ class Store:
         """Remove the dataset alone; its children stay, as in the real backend."""
         self._database.execute("DELETE FROM dataset WHERE pid = ?", (pid,))
 
+    def purge(self, pid: str) -> None:
+        """Remove the dataset and all its children, as a person who tidies up would."""
+        self.remove_dataset(pid)
+        self._database.execute("DELETE FROM child WHERE pid = ?", (pid,))
+
     # children
 
     def children(self, kind: str, pid: str | None = None) -> list[Json]:
@@ -86,27 +91,33 @@ class Store:
         rows = self._database.execute(f"SELECT doc FROM child WHERE kind = ?{where} ORDER BY seq", (kind, *values))
         return [json.loads(doc) for (doc,) in rows]
 
-    def add_child(self, kind: str, pid: str, document: Json) -> Json:
-        """Insert with a new id; raises DuplicateKeyError when the archiveId is taken anywhere."""
-        key = str(uuid.uuid4())
-        document = document | {"_id": key, "id": key, "datasetId": pid}
+    def add_child(self, kind: str, pid: str, document: Json, key: str | None = None) -> Json:
+        """Insert, with a new id unless one is given; raises DuplicateKeyError when id or archiveId is taken."""
+        key = key or str(uuid.uuid4())
+        document = document | {"_id": key} | ({"aid": key} if kind == ATTACHMENTS else {})
         try:
             self._database.execute(
                 "INSERT INTO child (id, kind, pid, archive_id, doc) VALUES (?, ?, ?, ?, ?)",
                 (key, kind, pid, document.get("archiveId"), json.dumps(document)),
             )
         except sqlite3.IntegrityError as error:
-            raise DuplicateKeyError(str(document.get("archiveId"))) from error
+            raise DuplicateKeyError(str(document.get("archiveId") or key)) from error
         return document
 
-    def put_child(self, document: Json) -> None:
-        """Replace the whole document."""
-        self._database.execute("UPDATE child SET doc = ? WHERE id = ?", (json.dumps(document), document["_id"]))
+    def child(self, kind: str, key: str) -> Json | None:
+        """The child of that id, or None."""
+        row = self._database.execute("SELECT doc FROM child WHERE kind = ? AND id = ?", (kind, key)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
 
-    def take_child(self, kind: str, key: str) -> Json | None:
-        """Remove and return; None when there is none of that id."""
-        query = "DELETE FROM child WHERE kind = ? AND id = ? RETURNING doc"
-        rows = self._database.execute(query, (kind, key)).fetchall()
+    def put_child(self, pid: str, document: Json) -> None:
+        """Replace the whole document, which belongs to ``pid`` from now on."""
+        values = (pid, json.dumps(document), document["_id"])
+        self._database.execute("UPDATE child SET pid = ?, doc = ? WHERE id = ?", values)
+
+    def take_child(self, kind: str, pid: str, key: str) -> Json | None:
+        """Remove and return; None when the dataset has none of that id."""
+        query = "DELETE FROM child WHERE kind = ? AND pid = ? AND id = ? RETURNING doc"
+        rows = self._database.execute(query, (kind, pid, key)).fetchall()
         return json.loads(rows[0][0]) if rows else None
 
     # tokens

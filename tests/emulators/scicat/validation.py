@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.emulators.scicat.answers import Json, Refusal
+from tests.emulators.scicat.published.contract import Contract
 
 _Rule = tuple[Callable[[Any], bool], str]
 
@@ -37,7 +38,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_techniques(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) and {"pid", "name"} <= set(item) for item in value)
+    return isinstance(value, list) and all(isinstance(item, dict) and {"pid", "name"} == set(item) for item in value)
 
 
 TEXT: _Rule = (lambda value: isinstance(value, str), "must be a string")
@@ -73,6 +74,11 @@ _LIFECYCLE = {
     "storageLocation": TEXT, "exportedTo": TEXT, "dateOfDiskPurging": TIME, "archiveRetentionTime": TIME,
     "dateOfPublishing": TIME, "publishedOn": TIME, "retrieveIntegrityCheck": FLAG,
 }  # fmt: skip
+_RELATIONSHIP_4: tuple[dict[str, _Rule], dict[str, _Rule]] = ({"pid": FILLED, "relationship": FILLED}, {})
+_RELATIONSHIP: tuple[dict[str, _Rule], dict[str, _Rule]] = (
+    {"identifier": FILLED},
+    {"identifierType": TEXT, "relationship": TEXT, "entityType": TEXT, "externalId": TEXT},
+)
 _FILE_REQUIRED = {"path": FILLED, "size": COUNT, "time": TIME}
 _FILE_OPTIONAL = {"chk": TEXT, "uid": TEXT, "gid": TEXT, "perm": TEXT, "type": TEXT}
 
@@ -103,23 +109,39 @@ def _refuse(broken: list[str]) -> None:
         raise Refusal(400, broken)
 
 
-def broken_dataset(body: Json) -> list[str]:
+def _broken_relationships(body: Json, *, is_v5: bool) -> list[str]:
+    """4.27 names a related dataset by ``pid``, later backends anything by ``identifier``: neither takes the other."""
+    rules = _RELATIONSHIP if is_v5 else _RELATIONSHIP_4
+    broken: list[str] = []
+    for index, one in enumerate(body.get("relationships") or ()):
+        found = _broken(one, *rules) if isinstance(one, dict) else ["must be an object"]
+        broken.extend(f"relationships.{index}.{rule}" for rule in found)
+    return broken
+
+
+def broken_dataset(body: Json, *, is_v5: bool) -> list[str]:
     """Broken rules of a dataset to be created; empty when it would be accepted."""
     if body.get("type") != "raw":
         return ["type must be one of the following values: raw"]
     lifecycle = body.get("datasetlifecycle")
     broken = _broken(body, _RAW_REQUIRED, {**_RAW_OPTIONAL, "pid": FILLED, "type": FILLED})
+    broken += _broken_relationships(body, is_v5=is_v5)
     return broken + (_broken(lifecycle, {}, _LIFECYCLE) if isinstance(lifecycle, dict) else [])
 
 
-def check_dataset(body: Json) -> None:
+def check_dataset(body: Json, *, is_v5: bool) -> None:
     """Refuse a dataset that may not be created."""
-    _refuse(broken_dataset(body))
+    _refuse(broken_dataset(body, is_v5=is_v5))
 
 
-def check_dataset_patch(body: Json) -> None:
+def check_dataset_patch(body: Json, *, is_v5: bool) -> None:
     """Refuse a partial update; type, pid and what the server manages may not be sent."""
-    _refuse(_broken(body, {}, {**_RAW_REQUIRED, **_RAW_OPTIONAL}))
+    _refuse(_broken(body, {}, {**_RAW_REQUIRED, **_RAW_OPTIONAL}) + _broken_relationships(body, is_v5=is_v5))
+
+
+def check_published(contract: Contract, model: str, body: Json) -> None:
+    """Refuse a body that is not what is published for the route; enough where no other behaviour was seen."""
+    _refuse(contract.body(model, body))
 
 
 def check_lifecycle_patch(body: Json) -> None:
@@ -145,5 +167,6 @@ def check_datablock(body: Json) -> None:
 
 def check_attachment(body: Json) -> None:
     """Refuse an attachment without owner or caption; a client's id is accepted and ignored."""
-    optional = {"thumbnail": TEXT, "accessGroups": TEXTS, "id": TEXT, "datasetId": TEXT, "isPublished": FLAG}
-    _refuse(_broken(body, {"ownerGroup": FILLED, "caption": FILLED}, {**optional, "instrumentGroup": TEXT}))
+    related = {"id": TEXT, "datasetId": TEXT, "proposalId": TEXT, "sampleId": TEXT}
+    optional = {"thumbnail": TEXT, "accessGroups": TEXTS, "instrumentGroup": TEXT, **related}
+    _refuse(_broken(body, {"ownerGroup": FILLED, "caption": FILLED}, optional))
