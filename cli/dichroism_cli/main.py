@@ -40,6 +40,11 @@ SUBCOMMANDS = {
         "List the endpoints of this host, and prepare them once.",
         "operator",
     ),
+    "doctor": Subcommand(
+        "dichroism_operator.commands.doctor:command",
+        "Check the installation from here; say what to do about each problem.",
+        "operator",
+    ),
     "inspect": Subcommand(
         "dichroism_operator.commands.inspect:command",
         "Show what a scan file says, as the catalogue is told.",

@@ -1,13 +1,15 @@
 """The Kubernetes API as all checks share it: connected to once, by whoever asks first."""
 
-import asyncio
 import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from types import TracebackType
+from typing import Self
 
 from dichroism_crds.client import Api, ApiError
 from dichroism_operator.doctor.check import NotCheckedHereError
+from dichroism_operator.doctor.shared import Shared
 
 ANSWER_S = 10.0
 """Seconds within which a server that works answers a small question."""
@@ -40,20 +42,20 @@ class Identity:
 
 
 class Cluster:
-    """One connection. Use as ``async with Cluster(namespace) as cluster``."""
+    """One connection for all checks. Use as ``async with Cluster(namespace) as cluster``."""
 
     def __init__(self, namespace: str | None = None) -> None:
         self._namespace = namespace
-        self._connecting: asyncio.Task[tuple[Api, Identity]] | None = None
+        self._connection = Shared(self._connect)
         self._api: Api | None = None
 
-    async def __aenter__(self) -> "Cluster":
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._connecting:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.end()
         if self._api:
             await self._api.close()
 
@@ -63,10 +65,7 @@ class Cluster:
         Raises:
             ApiError: there is no way to the API, or it does not know us.
         """
-        if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect())
-        # Shielded: a check that is cut off must not take the connection away from the others.
-        return await asyncio.shield(self._connecting)
+        return await self._connection.get()
 
     async def api(self) -> Api:
         """The connection, for checks that are about something else.

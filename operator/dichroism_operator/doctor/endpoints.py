@@ -59,7 +59,9 @@ class Use:
     def of(cls, endpoint: str, beamlines: tuple[Beamline, ...]) -> "Use":
         """The uses by these beamlines together."""
         hops = [hop for beamline in beamlines for hop in (beamline.transfer, beamline.archive) if hop]
-        bundles = [one.archive.bundle.target for one in beamlines if one.archive and one.archive.destination == endpoint]
+        bundles = [
+            one.archive.bundle.target for one in beamlines if one.archive and one.archive.destination == endpoint
+        ]
         return cls(
             any(hop.destination == endpoint for hop in hops),
             any(endpoint in beamline.prune for beamline in beamlines),
@@ -121,7 +123,9 @@ async def _look(place: Place, endpoint: Endpoint) -> Findings:
     try:
         seen = await in_daemon_thread(partial(_see, endpoint, may_write=use.writes_as(role) is not False))
     except MoverUnavailable as error:
-        return [problem(str(error), "See docs/how-to/prepare-endpoints.md; the lanes that need it are paused meanwhile")]
+        return [
+            problem(str(error), "See docs/how-to/prepare-endpoints.md; the lanes that need it are paused meanwhile")
+        ]
     findings = judge(endpoint, use, role, seen)
     if isinstance(seen.left, Leftovers) and use.is_pruned:
         findings += await _judge_trash(place, endpoint.name, seen.left)
@@ -207,7 +211,7 @@ def judge(endpoint: Endpoint, use: Use, role: Role, seen: Seen) -> list[Finding]
         text = f"{PRIVATE_DIR} lies on another file system than {endpoint.mount}: files can't be renamed into it"
         findings.append(problem(text, f"Make {PRIVATE_DIR} a plain folder of the endpoint's own file system"))
     if use.is_destination:
-        findings += _judge_room(endpoint, use, seen)
+        findings += _judge_room(use, seen)
     if isinstance(seen.left, Leftovers):
         findings += leftovers.judge_kept(seen.left)
     else:
@@ -269,7 +273,7 @@ def wording_of(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:.3f} s" if nanoseconds >= 10**6 else f"{nanoseconds / 1e3:.0f} µs"
 
 
-def _judge_room(endpoint: Endpoint, use: Use, seen: Seen) -> list[Finding]:
+def _judge_room(use: Use, seen: Seen) -> list[Finding]:
     free = f"{wording.size(seen.free_bytes)} of {wording.size(seen.all_bytes)} free"
     remedy = "Free space or raise the quota; copies wait meanwhile (DestinationFull) and go on by themselves"
     if seen.free_bytes == 0 or seen.free_files == 0:
@@ -279,7 +283,7 @@ def _judge_room(endpoint: Endpoint, use: Use, seen: Seen) -> list[Finding]:
         return [warning(f"{free}: less than one tape bundle of {bundle}, so the next full one waits", remedy)]
     if seen.free_bytes < ALMOST_FULL * seen.all_bytes:
         return [warning(f"almost full: {free}", remedy)]
-    return [ok(f"{free}")]
+    return [ok(free)]
 
 
 async def _judge_trash(place: Place, endpoint: str, left: Leftovers) -> Findings:

@@ -49,7 +49,11 @@ def checks(place: Place) -> list[Check]:
     return [
         *found,
         Check("kubernetes/lease", "an operator is at work", _asking(place, _lease)),
-        Check("kubernetes/cronjobs", "a CronJob prunes each endpoint, and its last run ended well", _asking(place, _cronjobs)),
+        Check(
+            "kubernetes/cronjobs",
+            "a CronJob prunes each endpoint, and its last run ended well",
+            _asking(place, _cronjobs),
+        ),
         Check("kubernetes/stop", "nobody stopped pruning", _asking(place, _stop_switch)),
         Check("kubernetes/scans", "no Scan failed, was refused or is late", _asking(place, _scans)),
         Check("kubernetes/prunes", "no prune run kept a file that was due", _asking(place, _prunes)),
@@ -72,7 +76,9 @@ def _asking(place: Place, look: Callable[[Place, Api], Awaitable[Findings]]) -> 
 
 
 def _no_answer(error: ApiError) -> Finding:
-    return problem(f"the Kubernetes API answers with trouble: {error}", "Look after the API server; then run this again")
+    return problem(
+        f"the Kubernetes API answers with trouble: {error}", "Look after the API server; then run this again"
+    )
 
 
 # the API server
@@ -180,7 +186,9 @@ def _judge_cronjob(endpoint: str, job: CronJob | None) -> Finding:
     if job.last_started is None:
         return ok(f"{endpoint}: CronJob {job.name} is there and did not have to run yet")
     if not job.running and (job.last_succeeded is None or job.last_succeeded < job.last_started):
-        text = f"{endpoint}: the last run of CronJob {job.name}, at {job.last_started:%Y-%m-%d %H:%M} UTC, did not end well"
+        text = (
+            f"{endpoint}: the last run of CronJob {job.name} ({job.last_started:%Y-%m-%d %H:%M} UTC) did not end well"
+        )
         look = f"kubectl get jobs -l {LABEL_ENDPOINT}={endpoint}; kubectl logs job/NAME"
         return problem(text, f"Read its log ({look}); the next run goes on from what is in the trash")
     state = "runs now" if job.running else "ended well"
@@ -253,7 +261,9 @@ def judge_scans(counts: ScanCounts, expected: timedelta, moment: datetime) -> li
     select = f"kubectl get scans --field-selector spec.beamline={counts.beamline},status.phase="
     if counts.failed:
         text = f"{counts.beamline}: {_scans_are(counts.failed)} Failed: no step goes on without a person"
-        findings.append(problem(text, f"{select}Failed; kubectl describe scan NAME says why; mend the cause, then retry"))
+        findings.append(
+            problem(text, f"{select}Failed; kubectl describe scan NAME says why; mend the cause, then retry")
+        )
     if counts.refused:
         text = f"{counts.beamline}: {_scans_are(counts.refused)} Refused: nothing of them is moved"
         findings.append(warning(text, f"{select}Refused; the message of each says what is wrong with it"))

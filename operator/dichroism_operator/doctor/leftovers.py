@@ -50,7 +50,9 @@ def survey(mount: Mount) -> Leftovers:
     return Leftovers(trash, _heap(mount, SUPERSEDED), _abandoned(mount))
 
 
-def judge_trash(endpoint: str, trash: dict[str, Heap], known: Collection[str], pruned: Collection[str]) -> list[Finding]:
+def judge_trash(
+    endpoint: str, trash: dict[str, Heap], known: Collection[str], pruned: Collection[str]
+) -> list[Finding]:
     """Trash that no Prune will ever empty.
 
     Args:
@@ -84,7 +86,9 @@ def judge_kept(leftovers: Leftovers) -> list[Finding]:
     """Older contents and copies that were never finished."""
     findings = []
     if leftovers.superseded.files:
-        text = f"{SUPERSEDED} holds {leftovers.superseded}: older contents that a new one replaced; nothing deletes them"
+        text = (
+            f"{SUPERSEDED} holds {leftovers.superseded}: older contents that a new one replaced; nothing deletes them"
+        )
         remedy = "Nothing has to be done. If the space is needed, look first: a file here may be the only copy"
         findings.append(warning(text, remedy))
     if leftovers.partials.files:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dichroism_crds.config import Beamline, Checked, Config, Endpoint
 from dichroism_operator.doctor.cluster import Cluster, Role
+from dichroism_operator.doctor.globus_access import GlobusAccess
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Place:
         config_file: the document; messages name it.
         checked: what became of the document.
         cluster: the Kubernetes API, connected to when the first check asks.
+        globus: the Globus services, likewise.
         only_beamlines: names of the beamlines to look at; empty means all.
         given_role: which of our programs would run here, when a person says so.
         environment: where credentials and addresses are read from.
@@ -25,6 +27,7 @@ class Place:
     config_file: Path
     checked: Checked
     cluster: Cluster
+    globus: GlobusAccess
     only_beamlines: tuple[str, ...] = ()
     given_role: Role | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)

@@ -115,7 +115,9 @@ def _remove_old(doctor: int) -> None:
     """Take away what killed runs left; trouble with it is nobody's business now."""
     listable = readable(doctor)
     try:
-        for name in filter(_OURS.match, os.listdir(listable)):
+        with os.scandir(listable) as entries:
+            names = [entry.name for entry in entries if _OURS.match(entry.name)]
+        for name in names:
             with suppress(OSError):
                 found = os.stat(name, dir_fd=doctor, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode) and time.time() - found.st_mtime > _OLD.total_seconds():
