@@ -92,7 +92,7 @@ def _chosen(known: list[Check], only: tuple[str, ...]) -> list[Check]:
 
 
 async def _examine(place: Place, chosen: list[Check], limit_s: float, *, as_text: bool) -> list[tuple[Check, Findings]]:
-    report = TextReport()
+    report = TextReport("seen from {host} as user {user}".format(**_seen_from(place)))
     examined = []
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(place.cluster)

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -145,7 +146,7 @@ def _see(endpoint: Endpoint, *, may_write: bool) -> Seen:
             trip = error
         left: Leftovers | OSError
         try:
-            left = leftovers.survey(mount)
+            left = leftovers.survey(mount, time.time())
         except OSError as error:
             left = error
         private = os.stat(PRIVATE_DIR, dir_fd=mount.fd, follow_symlinks=False)
@@ -232,6 +233,9 @@ def _judge_reading(endpoint: Endpoint, seen: Seen) -> list[Finding]:
 def _judge_writing(endpoint: Endpoint, use: Use, role: Role, seen: Seen) -> list[Finding]:
     wanted = use.writes_as(role)
     if isinstance(seen.trip, RoundTripError):
+        if wanted is False and role == Role.OPERATOR and use.is_pruned:
+            text = "nothing was written: the operator only reads it, but its prune job must be able to rename"
+            return [not_checked(text, f"Run this where prune jobs of {endpoint.name} run, with --role pruner")]
         if wanted is False:
             return []
         if wanted is None and seen.trip.errno in _READ_ONLY:

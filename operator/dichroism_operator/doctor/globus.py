@@ -1,5 +1,6 @@
 """Globus: the login, each collection of a hop, and tasks of ours that nothing here waits for."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.globus.connection import CLIENT_ID, CLIENT_SECRET, document
 
 _MOVER = "globus"
+_LABEL = re.compile(r"dichroism ([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}) (\S+) \S+\Z")
 
 
 def checks(place: Place) -> list[Check]:
@@ -85,14 +87,14 @@ class OurTask:
     @classmethod
     def parse(cls, wire: dict[str, Any]) -> "OurTask | None":
         """From the document of the service; None when it is somebody else's, or carries no Transfer."""
-        words = str(wire.get("label") or "").split()
-        if len(words) != 4 or words[0] != "dichroism":
+        label = _LABEL.match(str(wire.get("label") or ""))
+        if label is None:
             return None
         nice = str(wire.get("nice_status") or "")
         return cls(
             task_id=str(wire.get("task_id")),
-            namespace_uid=words[1],
-            transfer=words[2],
+            namespace_uid=label[1],
+            transfer=label[2],
             status=str(wire.get("status")),
             is_paused=bool(wire.get("is_paused")),
             trouble="" if nice in ("OK", "Queued") else nice,
@@ -157,4 +159,5 @@ def judge_tasks(tasks: list[OurTask], known: Collection[str], own_uid: str | Non
         elif task.trouble:
             text = f"task {task.task_id} of {task.transfer} meets {task.trouble}"
             findings.append(warning(text, f"globus task event-list {task.task_id} says at which file"))
-    return findings or [ok(f"{len(ours)} tasks under way, all in Transfers and getting on")]
+    many = "1 task is" if len(ours) == 1 else f"{len(ours)} tasks are"
+    return findings or [ok(f"{many} under way, in Transfers, and getting on")]

@@ -68,7 +68,8 @@ def _asking(place: Place, look: Callable[[Place, Api], Awaitable[Findings]]) -> 
         try:
             return await look(place, api)
         except Denied as error:
-            raise NotCheckedHereError(f"this account may not read it: {error.message}", _AS_OPERATOR) from error
+            _, identity = await place.cluster.connected()
+            raise NotCheckedHereError(f"{identity.username} may not read it", _AS_OPERATOR) from error
         except ApiError as error:
             return [_no_answer(error)]
 

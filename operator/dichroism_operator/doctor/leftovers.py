@@ -3,7 +3,6 @@
 import fcntl
 import os
 import stat
-import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,14 +39,18 @@ class Leftovers:
     partials: Heap
 
 
-def survey(mount: Mount) -> Leftovers:
+def survey(mount: Mount, moment: float) -> Leftovers:
     """Count. A folder that is not there holds nothing.
+
+    Args:
+        mount: the endpoint.
+        moment: now, in seconds since the epoch.
 
     Raises:
         OSError: a folder can't be read.
     """
     trash = {name: _heap(mount, f"{TRASH}/{name}") for name in _folders(mount, TRASH)}
-    return Leftovers(trash, _heap(mount, SUPERSEDED), _abandoned(mount))
+    return Leftovers(trash, _heap(mount, SUPERSEDED), _abandoned(mount, moment))
 
 
 def judge_trash(
@@ -117,13 +120,13 @@ def _heap(mount: Mount, path: str) -> Heap:
     return Heap(len(sizes), sum(sizes))
 
 
-def _abandoned(mount: Mount) -> Heap:
+def _abandoned(mount: Mount, moment: float) -> Heap:
     """Copies on the way that are old and that no process holds."""
     sizes = []
     with suppress(FileNotFoundError), mount.folder(INCOMING) as folder:
         for name, found in _files(mount, INCOMING):
             # ctime, because mtime is the scan's.
-            if time.time() - found.st_ctime > ABANDONED_AFTER.total_seconds() and not _held(folder, name):
+            if moment - found.st_ctime > ABANDONED_AFTER.total_seconds() and not _held(folder, name):
                 sizes.append(found.st_size)
     return Heap(len(sizes), sum(sizes))
 

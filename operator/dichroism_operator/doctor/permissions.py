@@ -50,6 +50,7 @@ def needed(role: Role, beamlines: Iterable[str]) -> tuple[Permission, ...]:
                 Permission("batch", "cronjobs", "list"),
                 *_lease(OPERATOR_LEASE),
                 Permission("", "events", "create"),
+                Permission("", "configmaps", "get", STOP_PRUNE_CONFIGMAP),
             )
         case Role.PRUNER:
             return (

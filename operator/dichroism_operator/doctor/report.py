@@ -23,14 +23,15 @@ _COUNTED = {
 class TextReport:
     """Lines for people. Give it the checks in their order, then ask for the last lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen_from: str) -> None:
+        self._heading = [f"dichroism doctor, {seen_from}"]
         self._system = ""
         self._counts: Counter[Severity] = Counter()
 
     def lines(self, check: Check, findings: Findings) -> list[str]:
         """The lines of one check; the first one of a system begins with its heading."""
-        heading = [] if check.system == self._system else ["", check.system]
-        self._system = check.system
+        heading = self._heading + ([] if check.system == self._system else ["", check.system])
+        self._heading, self._system = [], check.system
         self._counts.update(finding.severity for finding in findings)
         name = check.name.partition("/")[2]
         return [*heading, *(line for finding in findings for line in _finding_lines(name, finding))]
