@@ -334,7 +334,13 @@ IDENTITY = "6e5c@clients.auth.globus.org"
 
 
 def collection_judged(**fields: Any) -> list[Finding]:
-    known = {"name": "cfs", "kind": "GCSv5_guest_collection", "root_listed": True, "prepared": True, "renamed": True}
+    known: dict[str, Any] = {
+        "name": "cfs",
+        "kind": "GCSv5_guest_collection",
+        "root_listed": True,
+        "prepared": True,
+        "renamed": True,
+    }
     return globus_collection.judge(COLLECTION, IDENTITY, CollectionSeen(**(known | fields)))
 
 

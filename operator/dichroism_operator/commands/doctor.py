@@ -1,6 +1,7 @@
 """``dichroism doctor``: does this installation work, seen from here, and what is to be done where it does not?"""
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -64,6 +65,7 @@ def command(
 
     Ends with 0 when no problem was found, 1 when one was, 2 on wrong usage.
     """
+    logging.basicConfig(handlers=[logging.NullHandler()])  # what libraries say about trouble is told as findings
     checked = check_file(config_file)
     if checked.config and (unknown := sorted(set(beamlines) - set(checked.config.beamlines))):
         known = ", ".join(checked.config.beamlines)

@@ -44,8 +44,7 @@ def checks(place: Place) -> list[Check]:
 
 
 async def _login(place: Place) -> Findings:
-    given = [name for name in (CLIENT_ID, CLIENT_SECRET) if {name, f"{name}_FILE"} & set(place.environment)]
-    if len(given) < 2 and await place.role() not in (Role.OPERATOR, Role.PRUNER):
+    if not place.has_secrets(CLIENT_ID, CLIENT_SECRET) and await place.role() not in (Role.OPERATOR, Role.PRUNER):
         text = "no credentials for Globus are set here"
         return [not_checked(text, f"Set {CLIENT_ID} and {CLIENT_SECRET}, or run this in the operator's pod")]
     try:

@@ -1,7 +1,8 @@
 """One endpoint as its Globus collection shows it: what it is, what we may do there, who holds it.
 
-A client can write no content and remove no folder. So the round trip is an empty folder in ``.dichroism/doctor``: the
-first run makes it, every run gives it another random name.
+A client can write no content and remove no folder. So the round trip is an empty folder in
+``.dichroism/doctor-globus``: the first run makes it, every run gives it another random name, and it stays. Runs on a
+mount have a folder of their own, because this one belongs to the user that the collection maps us to.
 """
 
 import re
@@ -17,11 +18,11 @@ from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.reasons import Reason
 from dichroism_operator.doctor.check import Finding, ok, problem, warning
 from dichroism_operator.doctor.globus_access import GlobusAccess
-from dichroism_operator.doctor.roundtrip import DOCTOR
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.globus.connection import document
 from dichroism_operator.movers.globus.errors import is_existing, is_not_found
 
+DOCTOR = f"{PRIVATE_DIR}/doctor-globus"
 _OURS = re.compile(r"[0-9a-f]{16}\Z")
 
 

@@ -56,6 +56,10 @@ class Place:
         """Endpoints of these beamlines from which files are deleted one day."""
         return tuple(dict.fromkeys(name for beamline in self.beamlines for name in beamline.prune))
 
+    def has_secrets(self, *names: str) -> bool:
+        """Whether all of these are set here, by themselves or as files; whether they are right is another question."""
+        return all(self.environment.get(name) or self.environment.get(f"{name}_FILE") for name in names)
+
     async def role(self) -> Role:
         """Which of our programs this place belongs to; a person's where neither the person nor the API tells."""
         return self.given_role or await self.cluster.role()

@@ -23,6 +23,7 @@ CONTENT = secrets.token_bytes(4096)
 MTIME_NS = 1_700_000_000_123_456_789
 """A time with a digit in every place, to see how many of them are kept."""
 _OLD = timedelta(hours=1)
+_TRIES = 5
 _OURS = re.compile(r"[0-9a-f]{16}\Z")
 _WRITTEN, _RENAMED, _MOVED, _TAKEN = "written", "renamed", "moved", "taken"
 
@@ -61,15 +62,40 @@ def make_round_trip(mount: Mount) -> RoundTrip:
     Raises:
         RoundTripError: one of these can't be done.
     """
-    with _tried("make a folder"), mount.folder(DOCTOR, create=True) as doctor:
-        _remove_old(doctor)
-        name = secrets.token_hex(8)
-        os.mkdir(name, dir_fd=doctor)
-        try:
-            with mount.folder(f"{DOCTOR}/{name}") as folder:
-                return _try_all(folder)
-        finally:
-            _remove(doctor, name)
+    with _tried("make a folder"), _own_folder(mount) as folder:
+        return _try_all(folder)
+
+
+@contextmanager
+def _own_folder(mount: Mount) -> Iterator[int]:
+    """A folder of this run alone. The one above it goes too, because a later run may be another user's."""
+    name = secrets.token_hex(8)
+    try:
+        with _made_above(mount, name) as above:
+            try:
+                with mount.folder(f"{DOCTOR}/{name}") as folder:
+                    yield folder
+            finally:
+                _remove(above, name)
+    finally:
+        with suppress(OSError), mount.folder(PRIVATE_DIR) as private:
+            os.rmdir(DOCTOR.rpartition("/")[2], dir_fd=private)
+
+
+@contextmanager
+def _made_above(mount: Mount, name: str) -> Iterator[int]:
+    """The folder above, in which the named one was made; another run may take the one above away in between."""
+    for left in reversed(range(_TRIES)):
+        with mount.folder(DOCTOR, create=True) as above:
+            _remove_old(above)
+            try:
+                os.mkdir(name, dir_fd=above)
+            except FileNotFoundError:
+                if left:
+                    continue
+                raise
+            yield above
+            return
 
 
 def _try_all(folder: int) -> RoundTrip:

@@ -108,8 +108,7 @@ def _log_in(scicat: SciCat, environment: Mapping[str, str]) -> Login:
 
 
 async def _login(place: Place, login: Shared[Login]) -> Findings:
-    given = [name for name in (USERNAME, PASSWORD) if {name, f"{name}_FILE"} & set(place.environment)]
-    if len(given) < 2 and await place.role() != Role.OPERATOR:
+    if not place.has_secrets(USERNAME, PASSWORD) and await place.role() != Role.OPERATOR:
         return [
             not_checked(
                 "no login for SciCat is set here", f"Set {USERNAME} and {PASSWORD}, or run in the operator's pod"
