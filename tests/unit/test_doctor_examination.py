@@ -143,15 +143,15 @@ def test_the_text_has_a_heading_for_each_system_and_the_remedy_below_the_finding
         "dichroism doctor, seen from here",
         "",
         "k",
-        "  ok       api           answers",
-        "  PROBLEM  lease         nobody works",
-        "                         -> start it",
-        "  WARNING  lease         late",
-        "                         -> wait",
+        "  ok           api           answers",
+        "  PROBLEM      lease         nobody works",
+        "                             -> start it",
+        "  WARNING      lease         late",
+        "                             -> wait",
         "",
         "s",
-        "  -        login         no password",
-        "                         -> set it",
+        "  not checked  login         no password",
+        "                             -> set it",
         "",
         "1 ok, 1 warning, 1 problem, 1 not checked here",
     ]
@@ -189,7 +189,7 @@ def test_a_configuration_that_does_not_load_is_told_line_by_line(tmp_path: Path)
     file.write_text("beamlines: {}\n")
     done = CliRunner().invoke(main, ["doctor", "--config", str(file), "--only", "config"])
     assert done.exit_code == 1
-    assert "PROBLEM  document" in done.output
+    assert "PROBLEM      document" in done.output
     assert "config.yml:1: beamlines" in done.output
     assert "-> Correct it, then: dichroism config check" in done.output
 

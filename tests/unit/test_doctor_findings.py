@@ -179,7 +179,13 @@ def test_an_endpoint_that_does_everything_is_fine() -> None:
 @pytest.mark.parametrize(
     ("fields", "severity", "message", "remedy"),
     [
-        ({"unreadable": "2026: Permission denied"}, PROBLEM, "2026: Permission denied", "Let user"),
+        (
+            {"unreadable": "2026: denied", "sample": None},
+            PROBLEM,
+            "nothing in it can be read: 2026: denied",
+            "Let user",
+        ),
+        ({"unreadable": "2026: denied"}, WARNING, "not everything can be read: 2026: denied", "Let user"),
         ({"trip": REFUSED}, PROBLEM, "can't make a folder: Read-only file system", "Mount it writable"),
         ({"root_writable": False}, PROBLEM, "can't make folders in /mnt/nersc402", "write permission"),
         ({"same_file_system": False}, PROBLEM, "on another file system", "plain folder"),

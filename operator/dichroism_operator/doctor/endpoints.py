@@ -128,7 +128,7 @@ async def _look(place: Place, endpoint: Endpoint) -> Findings:
             problem(str(error), "See docs/how-to/prepare-endpoints.md; the lanes that need it are paused meanwhile")
         ]
     findings = judge(endpoint, use, role, seen)
-    if isinstance(seen.left, Leftovers) and use.is_pruned:
+    if isinstance(seen.left, Leftovers) and (use.is_pruned or seen.left.trash):
         findings += await _judge_trash(place, endpoint.name, seen.left)
     return findings
 
@@ -177,6 +177,8 @@ def _sample(mount: Mount) -> tuple[str | None, str | None]:
             with mount.open(path) as fd:
                 os.read(fd, 1)
                 return path, unreadable
+        except FileNotFoundError:
+            continue  # gone since it was listed
         except OSError as error:
             unreadable = unreadable or f"{path}: {error.strerror or error}"
     return None, unreadable
@@ -222,12 +224,15 @@ def judge(endpoint: Endpoint, use: Use, role: Role, seen: Seen) -> list[Finding]
 
 
 def _judge_reading(endpoint: Endpoint, seen: Seen) -> list[Finding]:
-    if seen.unreadable:
-        remedy = f"Let user {os.geteuid()} read it; files in it are neither found nor copied"
-        return [problem(f"not everything can be read: {seen.unreadable}", remedy)]
+    remedy = f"Let user {os.geteuid()} read it; what it holds is neither found nor copied"
+    if seen.sample is None and seen.unreadable:
+        return [problem(f"{endpoint.mount} is prepared, but nothing in it can be read: {seen.unreadable}", remedy)]
     if seen.sample is None:
         return [ok(f"{endpoint.mount} is prepared; it holds no file of a user yet")]
-    return [ok(f"{endpoint.mount} is prepared, files can be read ({seen.sample})")]
+    done = [ok(f"{endpoint.mount} is prepared, files can be read ({seen.sample})")]
+    if seen.unreadable:
+        done.append(warning(f"not everything can be read: {seen.unreadable}", remedy))
+    return done
 
 
 def _judge_writing(endpoint: Endpoint, use: Use, role: Role, seen: Seen) -> list[Finding]:

@@ -42,25 +42,25 @@ def checks(place: Place) -> list[Check]:
     """Everything that is asked of the API server but for the permissions."""
     found = [
         Check("kubernetes/api", "the API server answers and knows who we are", partial(_api, place)),
-        Check("kubernetes/crds", "the kinds that are served hold every field of this version", _asking(place, _crds)),
+        Check("kubernetes/crds", "the kinds that are served hold every field of this version", asking(place, _crds)),
     ]
     if place.config is None:
         return found
     return [
         *found,
-        Check("kubernetes/lease", "an operator is at work", _asking(place, _lease)),
+        Check("kubernetes/lease", "an operator is at work", asking(place, _lease)),
         Check(
             "kubernetes/cronjobs",
             "a CronJob prunes each endpoint, and its last run ended well",
-            _asking(place, _cronjobs),
+            asking(place, _cronjobs),
         ),
-        Check("kubernetes/stop", "nobody stopped pruning", _asking(place, _stop_switch)),
-        Check("kubernetes/scans", "no Scan failed, was refused or is late", _asking(place, _scans)),
-        Check("kubernetes/prunes", "no prune run kept a file that was due", _asking(place, _prunes)),
+        Check("kubernetes/stop", "nobody stopped pruning", asking(place, _stop_switch)),
+        Check("kubernetes/scans", "no Scan failed, was refused or is late", asking(place, _scans)),
+        Check("kubernetes/prunes", "no prune run kept a file that was due", asking(place, _prunes)),
     ]
 
 
-def _asking(place: Place, look: Callable[[Place, Api], Awaitable[Findings]]) -> Callable[[], Awaitable[Findings]]:
+def asking(place: Place, look: Callable[[Place, Api], Awaitable[Findings]]) -> Callable[[], Awaitable[Findings]]:
     """The look with the API at hand; what the account may not read can't be checked from here."""
 
     async def run() -> Findings:

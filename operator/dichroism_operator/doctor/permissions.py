@@ -6,13 +6,13 @@ A test renders the chart and compares its Roles with :func:`needed`, so neither 
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from dichroism_crds.client import Api
 from dichroism_crds.names import GROUP, OPERATOR_LEASE, STOP_PRUNE_CONFIGMAP
 from dichroism_operator.doctor.check import Check, Finding, Findings, not_checked, ok, problem
 from dichroism_operator.doctor.cluster import Role
+from dichroism_operator.doctor.kubernetes import asking
 from dichroism_operator.doctor.place import Place
 from dichroism_operator.prune.job import lease_name
 
@@ -101,11 +101,10 @@ def judge(role: Role, username: str, asked: Sequence[Permission], refused: Seque
 def checks(place: Place) -> list[Check]:
     """The permissions of the account here."""
     proves = "the account may do everything that its program does"
-    return [Check("kubernetes/permissions", proves, partial(_look, place))]
+    return [Check("kubernetes/permissions", proves, asking(place, _look))]
 
 
-async def _look(place: Place) -> Findings:
-    api = await place.cluster.api()
+async def _look(place: Place, api: Api) -> Findings:
     _, identity = await place.cluster.connected()
     role = await place.role()
     asked = needed(role, [beamline.name for beamline in place.beamlines])

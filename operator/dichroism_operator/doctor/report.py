@@ -9,7 +9,12 @@ from typing import Any
 from dichroism_operator.doctor.check import Check, Finding, Findings, Severity
 
 _WIDTH = 120
-_MARKS = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.PROBLEM: "PROBLEM", Severity.NOT_CHECKED: "-"}
+_MARKS = {
+    Severity.OK: "ok",
+    Severity.WARNING: "WARNING",
+    Severity.PROBLEM: "PROBLEM",
+    Severity.NOT_CHECKED: "not checked",
+}
 _NAMES = 12
 """Columns for the name of a check; endpoints may have longer ones, then the message moves."""
 _COUNTED = {
@@ -69,7 +74,7 @@ def json_report(seen_from: dict[str, Any], examined: Sequence[tuple[Check, Findi
 
 
 def _finding_lines(name: str, finding: Finding) -> list[str]:
-    mark = f"  {_MARKS[finding.severity]:<9}"
+    mark = f"  {_MARKS[finding.severity]:<13}"
     indent = " " * (len(mark) + _NAMES + 2)
     lines = _wrapped(f"{mark}{name:<{_NAMES}}  ", indent, finding.message)
     return lines + (_wrapped(f"{indent}-> ", f"{indent}   ", finding.remedy) if finding.remedy else [])

@@ -159,6 +159,9 @@ async def _rights(scicat: SciCat, login: Shared[Login], ingests: Sequence[Ingest
     try:
         runs = await in_daemon_thread(partial(_dry_runs, scicat, made, ingests[0]))
     except CatalogueError as error:
+        if error.http_status in (400, 422):
+            text = f"a dry run is refused, and so would be each dataset: {error}"
+            return [problem(text, "Correct what it names, in the sections scicat and ingest of the configuration")]
         return [problem(f"the dry run failed: {error}", "Look at SciCat; then run this again")]
     return judge_rights(runs)
 

@@ -306,7 +306,7 @@ def test_read_only_folders_are_named_for_the_program_that_writes_there(site: Sit
     answer = Answer(done.returncode, json.loads(done.stdout))
     assert answer.code == 1
     answer.assert_found("endpoint/nersc402", "problem", "can't make a folder: Permission denied", "Mount it writable")
-    answer.assert_found("endpoint/data402", "problem", "2026: Permission denied", "Let user")
+    answer.assert_found("endpoint/data402", "problem", "nothing in it can be read: 2026: Permission", "Let user")
     answer.assert_found("endpoint/data402", "not_checked", "its prune job must be able to rename", "--role pruner")
 
 
