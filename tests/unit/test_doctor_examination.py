@@ -157,12 +157,14 @@ def test_the_text_has_a_heading_for_each_system_and_the_remedy_below_the_finding
     ]
 
 
-def test_long_lines_are_wrapped_and_a_command_s_words_stay_whole() -> None:
+def test_long_lines_are_wrapped_and_what_is_to_be_copied_is_not() -> None:
     report = TextReport("x")
     word = "kubectl-" + "a" * 150
-    lines = report.lines(check("k/api"), [problem(f"one two {word} three " + "four " * 40, "do")])[3:]
+    remedy = "kubectl " + "patch " * 40
+    *lines, last = report.lines(check("k/api"), [problem(f"one two {word} three " + "four " * 40, remedy)])[3:]
     assert word in " ".join(lines).split()
     assert all(len(line) <= 120 for line in lines if word not in line)
+    assert last.endswith(f"-> {remedy}")
 
 
 def test_names_of_files_can_not_steer_the_terminal() -> None:

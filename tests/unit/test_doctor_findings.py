@@ -263,7 +263,7 @@ def test_a_missing_mount_keeps_only_the_operator_from_starting() -> None:
     told(
         judge_runnable(here, here[1:], Role.OPERATOR), PROBLEM, "the operator does not start: beamlines.BL402", "Mount"
     )
-    told(judge_runnable(here, here[1:], Role.PERSON), NOT_CHECKED, "could not run here: beamlines.BL402")
+    told(judge_runnable(here, here[1:], Role.PERSON), NOT_CHECKED, "is mounted here (beamlines.BL402")
     for role in Role:
         told(judge_runnable(here, here[1:], role), PROBLEM, "mover 'x' is not implemented")
     assert fine(judge_runnable([], [], Role.OPERATOR))
@@ -323,7 +323,7 @@ def test_a_server_that_answers_who_am_i_is_a_scicat(status: int, severity: Sever
         ),
         (Role.OPERATOR, [], {}, False, WARNING, "HeaderNotRead"),
         (Role.OPERATOR, [], {}, True, NOT_CHECKED, "could not be asked"),
-        (Role.PERSON, [], {}, False, NOT_CHECKED, "neither nersc402 or data402 is mounted here"),
+        (Role.PERSON, [], {}, False, NOT_CHECKED, "neither nersc402 nor data402 is mounted here"),
     ],
 )
 def test_without_a_place_to_read_from_datasets_have_no_metadata(

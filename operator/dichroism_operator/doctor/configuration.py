@@ -29,7 +29,8 @@ async def _document(place: Place) -> Findings:
 
 
 async def _runnable(place: Place, config: Config) -> Findings:
-    return judge_runnable(check_runnable(config), check_runnable(_mounted_everywhere(config)), await place.role())
+    chosen = config.model_copy(update={"beamlines": {one.name: one for one in place.beamlines}})
+    return judge_runnable(check_runnable(chosen), check_runnable(_mounted_everywhere(chosen)), await place.role())
 
 
 def _mounted_everywhere(config: Config) -> Config:
@@ -49,11 +50,11 @@ def judge_runnable(here: list[str], anywhere: list[str], role: Role) -> list[Fin
         role: only where the operator runs is a missing mount a problem.
     """
     findings = [problem(line, "Correct the configuration, or use a version that can do it") for line in anywhere]
-    for line in here:
-        if line in anywhere:
-            continue
-        if role == Role.OPERATOR:
-            findings.append(problem(f"the operator does not start: {line}", "Mount it (chart value `mounts`)"))
-        else:
-            findings.append(not_checked(f"an operator could not run here: {line}", "Run this in the operator's pod"))
+    unmounted = [line for line in here if line not in anywhere]
+    if role == Role.OPERATOR:
+        text = "the operator does not start"
+        findings += [problem(f"{text}: {line}", "Mount it (value `mounts` of the chart)") for line in unmounted]
+    elif unmounted:
+        text = f"whether an operator could run: not everything that it needs is mounted here ({unmounted[0]})"
+        findings.append(not_checked(text, "Run this in the operator's pod"))
     return findings or [ok("this version can carry it out here")]

@@ -240,12 +240,12 @@ def _judge_writing(endpoint: Endpoint, use: Use, role: Role, seen: Seen) -> list
     if isinstance(seen.trip, RoundTripError):
         if wanted is False and role == Role.OPERATOR and use.is_pruned:
             text = "nothing was written: the operator only reads it, but its prune job must be able to rename"
-            return [not_checked(text, f"Run this where prune jobs of {endpoint.name} run, with --role pruner")]
+            return [not_checked(text, "Run this in a job made from its CronJob: docs/how-to/doctor.md")]
         if wanted is False:
             return []
         if wanted is None and seen.trip.errno in _READ_ONLY:
             text = "can't be written here, as it should be for the prune jobs of other endpoints"
-            return [not_checked(text, f"Run this in the prune job of {endpoint.name}")]
+            return [not_checked(text, "Run this in a job made from its CronJob: docs/how-to/doctor.md")]
         text = f"user {os.geteuid()} can't {seen.trip} (in {endpoint.mount}/{roundtrip.DOCTOR})"
         return [problem(text, f"Mount it writable and let the user write below {endpoint.mount}/{PRIVATE_DIR}")]
     done = [ok("written, read back, renamed and deleted a file")]

@@ -53,7 +53,10 @@ def judge(beamline: Beamline, role: Role, mounted: list[str], served: dict[str, 
         return ok(f"read over HTTPS of the collection of {name} ({server}), up to 64 MB")
     ways = f"{beamline.transfer.destination} or {beamline.transfer.source}"
     if role != Role.OPERATOR:
-        return not_checked(f"neither {ways} is mounted here", "Only the operator reads: run this in its pod")
+        return not_checked(
+            f"neither {beamline.transfer.destination} nor {beamline.transfer.source} is mounted here",
+            "Only the operator reads: run this in its pod",
+        )
     if unknown:
         return not_checked("the Globus collections could not be asked", "See the checks of globus")
     text = f"no file can be read here, so datasets are made without metadata ({Reason.HEADER_NOT_READ})"

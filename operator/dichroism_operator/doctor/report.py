@@ -77,7 +77,8 @@ def _finding_lines(name: str, finding: Finding) -> list[str]:
     mark = f"  {_MARKS[finding.severity]:<13}"
     indent = " " * (len(mark) + _NAMES + 2)
     lines = _wrapped(f"{mark}{name:<{_NAMES}}  ", indent, finding.message)
-    return lines + (_wrapped(f"{indent}-> ", f"{indent}   ", finding.remedy) if finding.remedy else [])
+    # On one line, however long: a command that was wrapped can't be copied.
+    return [*lines, f"{indent}-> {printable(finding.remedy)}"] if finding.remedy else lines
 
 
 def _wrapped(first: str, indent: str, text: str) -> list[str]:

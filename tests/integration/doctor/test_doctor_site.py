@@ -307,7 +307,7 @@ def test_read_only_folders_are_named_for_the_program_that_writes_there(site: Sit
     assert answer.code == 1
     answer.assert_found("endpoint/nersc402", "problem", "can't make a folder: Permission denied", "Mount it writable")
     answer.assert_found("endpoint/data402", "problem", "nothing in it can be read: 2026: Permission", "Let user")
-    answer.assert_found("endpoint/data402", "not_checked", "its prune job must be able to rename", "--role pruner")
+    answer.assert_found("endpoint/data402", "not_checked", "its prune job must be able to rename", "how-to/doctor.md")
 
 
 def test_trash_without_a_prune_and_other_leftovers_are_named_and_stay(
@@ -390,5 +390,7 @@ def test_an_operator_without_mounts_is_told_that_headers_are_not_read(
     answer = doctor("header", "config/runnable", "endpoint/nersc402", options=("--config", str(file)))
     answer.assert_found("header/BL402", "warning", "HeaderNotRead", "Mount nersc402 or data402")
     answer.assert_fine("header/BL631")
-    answer.assert_found("config/runnable", "problem", "needs endpoint 'nersc402' mounted here", "chart value `mounts`")
+    answer.assert_found(
+        "config/runnable", "problem", "needs endpoint 'nersc402' mounted here", "value `mounts` of the chart"
+    )
     answer.assert_found("endpoint/nersc402", "not_checked", "is not mounted here", "DICHROISM_MOUNT_NERSC402")
