@@ -16,7 +16,9 @@ from tests.fault.supervisor import LEASE_SECONDS, WITHOUT_ROOT, Supervisor
 from tests.site import Site, open_site
 
 KILLS = pytest.StashKey[Counter[str]]()
-KILLS_FILE = Path(__file__).parents[2] / "build" / "chaos-kills.txt"
+TABLES = pytest.StashKey[dict[str, str]]()
+BUILD = Path(__file__).parents[2] / "build"
+KILLS_FILE = BUILD / "chaos-kills.txt"
 HERE = Path(__file__).parent
 FULL = os.environ.get("CHAOS") == "full"
 FULL_COUNTS = pytest.mark.skipif(not FULL, reason="tried with the full counts alone: CHAOS=full, or `make chaos`")
@@ -30,7 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show how often the operator was killed, and where."""
+    """Show how often the operator was killed, and where, and the tables of the campaigns."""
+    for title, text in config.stash.get(TABLES, {}).items():
+        terminalreporter.section(title)
+        terminalreporter.write_line(text)
     if kills := config.stash.get(KILLS, None):
         terminalreporter.section("operator killed at")
         terminalreporter.write_line(kill_table(kills))
@@ -50,6 +55,16 @@ def kills(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     print(kill_table(counter))
     KILLS_FILE.parent.mkdir(exist_ok=True)
     KILLS_FILE.write_text(kill_table(counter) + "\n")
+
+
+@pytest.fixture
+def tables(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Tables by title; shown at the end of the run and written to ``build/chaos-<title>.txt``."""
+    known = request.config.stash.setdefault(TABLES, {})
+    yield known
+    BUILD.mkdir(exist_ok=True)
+    for title, text in known.items():
+        (BUILD / f"chaos-{title}.txt").write_text(text + "\n")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Shared by the SciCat tests: running sites of both backends, catalogues for their accounts, scans to catalogue."""
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def catalogue_for(emulator: SciCatEmulator, account: Account = INGESTOR, **optio
 def file_of(path: str, content: int) -> FileEntry:
     """A file whose size, time and checksum follow from ``content``."""
     moment = datetime(2026, 11, 22, 17, 3, content % 60, 123456, tzinfo=UTC)
-    return FileEntry(path, 1000 + content, moment, f"{content:064x}")
+    return FileEntry(path, 1000 + content, moment, hashlib.sha256(str(content).encode()).hexdigest())
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from dichroism_operator.catalogue.errors import EntryRefused
 from tests.emulators.scicat.process import INGESTOR, SciCatEmulator
 from tests.emulators.scicat.settings import BACKENDS, Account, ingest_site
 from tests.integration.scicat_calls import PICTURE, attachment_body, dataset_body, raw
+from tests.integration.scicat_site import ACCOUNTS, catalogue_for, new_case
 
 OWNER = Account("owner", "emulated-password-2", ("als",))
 ADMIN = Account("admin", "emulated-password-3", ("admin",))
@@ -105,3 +107,13 @@ def test_a_proxy_in_front_refuses_with_a_413_and_a_page(tmp_path: Path) -> None:
         answer = raw(site, "POST", "datasets/picture/attachments", json=too_large)
         assert (answer.status_code, answer.headers["Content-Type"][:9]) == (413, "text/html")
         assert "<h1>413" in answer.text
+
+
+def test_what_is_too_large_for_the_proxy_is_one_entrys_trouble_and_no_outage(tmp_path: Path) -> None:
+    settings = replace(ingest_site(ACCOUNTS), proxy_limit=MEGABYTE // 4)
+    with SciCatEmulator(tmp_path, settings) as site:
+        catalogue = catalogue_for(site)
+        with pytest.raises(EntryRefused, match="413") as caught:
+            catalogue.ensure_dataset(new_case(scientific_metadata={"notes": "x" * MEGABYTE}).entry)
+        assert caught.value.http_status == 413
+        catalogue.ensure_dataset(new_case().entry)

@@ -1,7 +1,9 @@
 """What the emulated backends make of datasets: dates, keys, relationships, history, locks, searches, pids."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,15 @@ def test_each_backend_takes_its_own_form_of_relationships(site: SciCatEmulator) 
     assert refused.status_code == 400
     assert any("should not exist" in rule for rule in refused.json()["message"])
     assert raw(site, "PATCH", "datasets/related", account=OWNER, json={"relationships": [wrong]}).status_code == 400
+
+
+def test_an_upgrade_of_the_backend_keeps_what_datasets_are_related_to(tmp_path: Path) -> None:
+    with SciCatEmulator(tmp_path, ingest_site([INGESTOR], backend="4.27")) as site:
+        _create(site, "old", relationships=[{"pid": "keys", "relationship": "is supplement to"}])
+        site.settings = replace(site.settings, backend="5.2")
+        site.restart()
+        shown = raw(site, "GET", "datasets/old").json()
+        assert shown["relationships"] == [{"identifier": "keys", "relationship": "is supplement to"}]
 
 
 def test_every_change_is_in_the_history(site: SciCatEmulator) -> None:

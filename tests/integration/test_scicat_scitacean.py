@@ -9,7 +9,8 @@ import pytest
 from scitacean import PID, Attachment, Client, Dataset, ScicatCommError, Thumbnail
 from scitacean.transfer.copy import CopyFileTransfer
 
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry, Picture
+from dichroism_operator.science import build_preview
 from tests.emulators.scicat.process import INGESTOR, SciCatEmulator
 from tests.emulators.scicat.settings import BACKENDS, Account, ingest_site
 from tests.integration.scicat_site import catalogue_for
@@ -76,6 +77,9 @@ def test_scitacean_reads_dataset_files_and_metadata_and_verifies_the_download(
     entry, catalogue = entry_of(scan_file), catalogue_for(site, pid_prefix=f"als-{tmp_path.name}")
     pid = catalogue.ensure_dataset(entry).pid
     catalogue.ensure_archived(entry, ArchiveEntry(f"/home/a/als/{tmp_path.name}.tar", "m", entry.file, 4096))
+    preview = build_preview(scan_file, "BL631", scan_file.name)
+    assert preview.png
+    catalogue.ensure_picture(entry, Picture(preview.png, "XMCD of Co", entry.file.sha256))
     client = client_of(site, READER, CopyFileTransfer())
     dataset = client.get_dataset(pid, strict_validation=True, attachments=True)
     assert dataset.pid == PID.parse(pid)
@@ -88,6 +92,11 @@ def test_scitacean_reads_dataset_files_and_metadata_and_verifies_the_download(
     assert dataset.lifecycle is not None
     assert (dataset.lifecycle.archivable, dataset.lifecycle.archive_status_message) == (False, "datasetOnArchiveDisk")
     assert (dataset.number_of_files, dataset.size) == (1, entry.file.size)
+    assert dataset.attachments is not None
+    (attachment,) = dataset.attachments
+    assert attachment.thumbnail is not None
+    assert (attachment.thumbnail.mime, attachment.thumbnail.decoded_data()) == ("image/png", preview.png)
+    assert attachment.access_groups == ["6.3.1"]
     fetched = client.download_files(dataset, target=tmp_path / "here")
     (file,) = fetched.files
     assert file.checksum_algorithm == "sha256"

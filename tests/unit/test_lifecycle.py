@@ -1,6 +1,6 @@
 """The life of a Scan: phases, failures, back-off, new contents, and what a person reads of it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -300,3 +300,44 @@ def test_a_newer_copy_on_an_endpoint_takes_the_older_ones_place() -> None:
     lifecycle.add_copy(one, newer)
     assert one.copy_on("nersc402") == newer
     assert len(one.status.copies) == 2
+
+
+def catalogued_without_header(tried: datetime) -> Scan:
+    one = done(scan(), Step.TRANSFERRED)
+    lifecycle.succeed(one, Step.CATALOGUED, Reason.HEADER_NOT_READ, "dataset x; its file was not read", tried)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("tried", "due"),
+    [
+        (timedelta(seconds=5), timedelta(minutes=10)),
+        (timedelta(hours=3), timedelta(hours=3)),
+        (timedelta(days=9), timedelta(days=1)),
+    ],
+)
+def test_a_header_is_read_again_after_as_long_as_it_waited_but_at_least_daily(tried: timedelta, due: timedelta) -> None:
+    one = catalogued_without_header(NOW + tried)
+    assert not lifecycle.header_due(one, NOW + tried + due - timedelta(seconds=1))
+    assert lifecycle.header_due(one, NOW + tried + due)
+
+
+def test_a_header_that_was_read_or_may_not_be_corrected_is_not_read_again() -> None:
+    much_later = NOW + timedelta(days=3)
+    for reason in (Reason.CATALOGUED, Reason.CATALOGUE_NEEDS_OWNER):
+        one = catalogued_without_header(NOW)
+        lifecycle.succeed(one, Step.CATALOGUED, reason, "", NOW)
+        assert not lifecycle.header_due(one, much_later)
+    one = catalogued_without_header(NOW)
+    lifecycle.redo(one, [Step.CATALOGUED], NOW)
+    assert not lifecycle.header_due(one, much_later)
+
+
+@pytest.mark.parametrize("reason", [Reason.HEADER_NOT_READ, Reason.CATALOGUE_NEEDS_OWNER])
+def test_people_see_that_something_is_wanting_in_the_catalogue(reason: Reason) -> None:
+    one = done(scan(), *Step)
+    lifecycle.succeed(one, Step.CATALOGUED, reason, "", NOW)
+    one.status.dataset = Dataset(pid="x")
+    lifecycle.derive(one, beamline(), ATTEMPTS, NOW, {})
+    assert f"in the catalogue ({reason})" in one.status.message
+    assert one.condition(SUCCEEDED).status == ConditionStatus.TRUE

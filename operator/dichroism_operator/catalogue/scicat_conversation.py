@@ -25,8 +25,8 @@ class RelationForm:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The forms to be tried, the likelier first."""
-        return (self.known,) if self.known else ("pid", "identifier")
+        """The forms to be tried, the likelier first: the backend may be of a later generation by now."""
+        return ("identifier", "pid") if self.known == "identifier" else ("pid", "identifier")
 
 
 @dataclass(slots=True)

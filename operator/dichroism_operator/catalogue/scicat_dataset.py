@@ -96,14 +96,10 @@ def _relate(talk: Conversation, found: Json, relations: dict[str, str]) -> None:
     missing = {pid: kind for pid, kind in relations.items() if pid not in documents.related(found)}
     if not missing:
         return
-    before = [
-        {key: text for key, text in one.items() if key != "_id"}
-        for one in found.get("relationships") or ()
-        if isinstance(one, dict)
-    ]
     for form in talk.form.candidates:
         try:
-            talk.client.patch_dataset({"relationships": [*before, *documents.relationships(missing, form)]})
+            changes = [*documents.relationships_kept(found, form), *documents.relationships(missing, form)]
+            talk.client.patch_dataset({"relationships": changes})
         except EntryRefused as refusal:
             if _is_about_relations(refusal):
                 continue

@@ -217,9 +217,25 @@ def relationships(pids: Mapping[str, str], form: str) -> list[dict[str, str]]:
 
 def related(dataset: Mapping[str, Any]) -> set[str]:
     """The pids that a dataset is related to, in whatever form."""
+    return {_target(one) for one in _listed_relationships(dataset)}
+
+
+def relationships_kept(dataset: Mapping[str, Any], form: str) -> list[dict[str, Any]]:
+    """The relations that a dataset has, to be sent again in one form: a list is replaced as a whole."""
+    dropped = ("_id", "pid", "identifier")
+    return [
+        {form: _target(one)} | {key: item for key, item in one.items() if key not in dropped}
+        for one in _listed_relationships(dataset)
+    ]
+
+
+def _listed_relationships(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     listed = dataset.get("relationships")
-    found = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
-    return {str(one.get("pid") or one.get("identifier")) for one in found}
+    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+
+
+def _target(relationship: Mapping[str, Any]) -> str:
+    return str(relationship.get("pid") or relationship.get("identifier"))
 
 
 def picture_caption(picture: Picture) -> str:

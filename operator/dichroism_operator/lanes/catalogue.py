@@ -207,7 +207,7 @@ class CatalogueLane(StepLane):
             if named := entries.unaccepted_proposal(told, self.ingest.proposals):
                 parts.append(f"{named[:40]!r} in the sidecar has not the form of a proposal and is not used")
             if not told.drawable:
-                quick_look = f"{NO_PICTURE}{told.problem or 'not of such a file'}"[:256]
+                quick_look = f"{NO_PICTURE}{told.problem or 'there is no plot of such a file'}"[:256]
         parts += described.differing
         if dataset.uncorrected:
             reason = Reason.CATALOGUE_NEEDS_OWNER

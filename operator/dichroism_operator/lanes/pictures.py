@@ -189,7 +189,7 @@ class PictureLane(Lane):
         if told is None:
             raise _LaterError(described.unread or "not read")
         if told.png is None:
-            return f"{NO_PICTURE}{told.problem or 'not of such a file'}"
+            return f"{NO_PICTURE}{told.problem or 'there is no plot of such a file'}"
         self._catalogue.ensure_picture(entry, Picture(told.png, told.headline, disk.checksum.value))
         killpoints.reach("picture-attached")
         return ATTACHED

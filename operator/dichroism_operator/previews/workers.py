@@ -19,8 +19,8 @@ from pathlib import Path
 
 from dichroism_operator.previews.jobs import Answer, Job
 
-MEGABYTES = 2048
-"""Address space of a worker. numpy and matplotlib take 500 MB of it, a scan of the greatest size that is read 400."""
+MEGABYTES = 512
+"""Address space of a worker. The largest scan that is read, drawn, took 292 MB of it, and 184 MB of memory."""
 JOBS = 1000
 """Jobs of one process before it is replaced: no leak of a library grows without bound."""
 BUSY_S = 60.0
@@ -32,6 +32,10 @@ _PASSED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "M
 
 class WorkerFailedError(Exception):
     """The job was not done; the text says what became of the worker."""
+
+
+class _IdleEndError(Exception):
+    """The worker became idle and ended at the moment at which it was given a job."""
 
 
 class Workers:
@@ -89,20 +93,24 @@ class _Worker:
         if self._jobs >= JOBS or self._process is None or self._process.poll() is not None:
             self.stop()
         try:
+            return self._ask(job)
+        except _IdleEndError:
+            return self._ask(job)
+
+    def _ask(self, job: Job) -> Answer:
+        try:
             connection = self._connection or self._start()
-            try:
-                connection.send(job)
-            except OSError:  # it became idle and ended at this very moment
-                self.stop()
-                connection = self._start()
-                connection.send(job)
+            connection.send(job)
             self._jobs += 1
             if not connection.poll(job.seconds + self._grace_s):
                 self.stop()
                 raise WorkerFailedError(f"the worker process was too slow: more than {job.seconds:.0f} s for one file")
             answer: Answer = connection.recv()
         except (EOFError, OSError) as error:
-            raise WorkerFailedError(f"the worker process ended in the middle of it ({self._end()})") from error
+            code = self._end()
+            if code == 0 and self._jobs > 1:
+                raise _IdleEndError from error
+            raise WorkerFailedError(f"the worker process ended in the middle of it ({_words(code)})") from error
         return answer
 
     def _start(self) -> Connection:
@@ -119,17 +127,14 @@ class _Worker:
         self._jobs = 0
         return self._connection
 
-    def _end(self) -> str:
-        """Clean up after a worker that broke off, and say how it ended."""
-        process = self._process
+    def _end(self) -> int | None:
+        """Clean up after a worker that broke off; its exit code, negative for a signal, None when it only hung up."""
         code: int | None = None
-        if process is not None:
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
-                code = process.wait(1)
+                code = self._process.wait(1)
         self.stop()
-        if code is None:
-            return "it closed its connection"
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return code
 
     def stop(self) -> None:
         if self._connection is not None:
@@ -138,6 +143,12 @@ class _Worker:
             self._process.kill()
             self._process.wait()
         self._process = self._connection = None
+
+
+def _words(code: int | None) -> str:
+    if code is None:
+        return "it closed its connection"
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:

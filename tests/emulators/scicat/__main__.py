@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.emulators.scicat.documents import upgraded
 from tests.emulators.scicat.server import Server
 from tests.emulators.scicat.settings import BACKENDS, Settings
 from tests.emulators.scicat.site import Site
@@ -41,6 +42,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     given: dict[str, Any] = {"backend": arguments.backend, "token_ttl": arguments.token_ttl}
     settings = Settings.load(arguments.site, **{key: value for key, value in given.items() if value is not None})
     store = Store(arguments.state)
+    if settings.is_v5:
+        for dataset in [*store.datasets()]:
+            store.put_dataset(upgraded(dataset))
     runner = web.AppRunner(Server(Site(settings, store)).application(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     server = web.TCPSite(runner, _HOST, arguments.port)

@@ -139,6 +139,15 @@ def new_dataset(body: Json, username: str, *, is_v3: bool = True) -> Json:
     return defaults | stored | managed(username) | {"pid": pid, "_id": pid, "history": []}
 
 
+def upgraded(dataset: Json) -> Json:
+    """A dataset of 4.27 as the migration to a later backend leaves it: what it is related to is named differently."""
+    relationships = [
+        {"identifier": one["pid"], "relationship": one["relationship"]} if "pid" in one else one
+        for one in dataset["relationships"]
+    ]
+    return dataset | {"relationships": relationships}
+
+
 def managed(username: str) -> Json:
     """The fields that only the server sets."""
     now = timestamp()
