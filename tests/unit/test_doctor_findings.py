@@ -389,6 +389,13 @@ def task(label: str = f"dichroism {UID} bl402-a-b-000001 s-1", **fields: Any) ->
     return globus.OurTask.parse(wire | fields)
 
 
+def test_a_transfer_s_name_that_was_cut_in_its_task_s_label_is_known() -> None:
+    ours = task(f"dichroism {UID} bl402-a~-000001 s-1")
+    assert ours
+    assert ours.stands_in({"bl402-averylongname-000001"})
+    assert not ours.stands_in({"bl402-averylongname-000002"})
+
+
 def test_a_task_with_another_label_is_not_ours() -> None:
     assert task("a person's copy") is None
     assert task("dichroism empties its trash") is None

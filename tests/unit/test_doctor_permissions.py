@@ -27,7 +27,7 @@ def granted() -> dict[str, set[Permission]]:
 
 
 def test_the_chart_grants_exactly_what_is_asked_about() -> None:
-    asked = {f"{RELEASE}-{role}": set(needed(role, BEAMLINES)) for role in Role if role != Role.PERSON}
+    asked = {f"{RELEASE}-{role}": set(needed(role, "als", BEAMLINES)) for role in Role if role != Role.PERSON}
     assert asked == granted()
 
 
@@ -46,7 +46,7 @@ def test_the_role_is_told_by_the_name_of_the_service_account(username: str, role
 
 
 def test_a_refused_permission_is_named_with_what_grants_it() -> None:
-    asked = needed(Role.PRUNER, ["BL402"])
+    asked = needed(Role.PRUNER, "als", ["BL402"])
     refused = [one for one in asked if one.name == "dichroism-prune-bl402" and one.verb == "update"]
     (finding,) = judge(Role.PRUNER, "pruner", asked, refused)
     assert finding.severity == Severity.PROBLEM

@@ -99,6 +99,13 @@ class OurTask:
             trouble="" if nice in ("OK", "Queued") else nice,
         )
 
+    def stands_in(self, transfers: Collection[str]) -> bool:
+        """Whether one of these Transfers is the task's; a very long name has ``~`` in place of its middle."""
+        head, cut, tail = self.transfer.partition("~")
+        if not cut:
+            return self.transfer in transfers
+        return any(name.startswith(head) and name.endswith(tail) for name in transfers)
+
 
 async def _tasks(place: Place) -> Findings:
     identity = await place.globus.require()
@@ -145,7 +152,7 @@ def judge_tasks(tasks: list[OurTask], known: Collection[str], own_uid: str | Non
     ours = [task for task in tasks if own_uid is None or task.namespace_uid == own_uid]
     findings = []
     for task in ours:
-        if task.transfer not in known:
+        if not task.stands_in(known):
             elsewhere = "" if own_uid else ", unless it is of another installation with the same account"
             text = f"task {task.task_id} was started for Transfer {task.transfer}, which is not there{elsewhere}"
             findings.append(warning(text, f"Its end is waited for. To end it now: globus task cancel {task.task_id}"))

@@ -34,11 +34,12 @@ class Permission:
         return f"{self.verb} {self.resource} {self.name}".rstrip()
 
 
-def needed(role: Role, beamlines: Iterable[str]) -> tuple[Permission, ...]:
+def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permission, ...]:
     """Everything that a program asks for; nothing for a person.
 
     Args:
         role: which program.
+        namespace: where it works.
         beamlines: names of the beamlines, each of which has a Lease for pruning.
     """
     match role:
@@ -47,6 +48,7 @@ def needed(role: Role, beamlines: Iterable[str]) -> tuple[Permission, ...]:
                 *_all(GROUP, ["scans"], ["get", "list", "watch", "delete"]),
                 *_all(GROUP, ["transfers", "prunes"], ["get", "list", "create", "delete"]),
                 *_all(GROUP, ["scans/status", "transfers/status", "prunes/status"], ["update"]),
+                Permission("", "namespaces", "get", namespace),
                 Permission("batch", "cronjobs", "list"),
                 *_lease(OPERATOR_LEASE),
                 Permission("", "events", "create"),
@@ -107,7 +109,7 @@ def checks(place: Place) -> list[Check]:
 async def _look(place: Place, api: Api) -> Findings:
     _, identity = await place.cluster.connected()
     role = await place.role()
-    asked = needed(role, [beamline.name for beamline in place.beamlines])
+    asked = needed(role, api.namespace, [beamline.name for beamline in place.beamlines])
     answers = await asyncio.gather(*(_may(api, one) for one in asked))
     refused = [one for one, may in zip(asked, answers, strict=True) if not may]
     return judge(role, identity.username, asked, refused)
