@@ -45,6 +45,11 @@ SUBCOMMANDS = {
         "List the endpoints of this host, and prepare them once.",
         "operator",
     ),
+    "doctor": Subcommand(
+        "dichroism_operator.commands.doctor:command",
+        "Check the installation from here; say what to do about each problem.",
+        "operator",
+    ),
     "export": Subcommand(
         "dichroism_operator.commands.calendar_file:export_command", "Write the prune calendar to a file.", "operator"
     ),

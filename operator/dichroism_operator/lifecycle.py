@@ -61,6 +61,12 @@ def configured_steps(beamline: Beamline) -> frozenset[Step]:
     return frozenset(steps)
 
 
+def last_phase(beamline: Beamline) -> ScanPhase:
+    """The phase of the beamline's Scans when every configured step is done."""
+    steps = configured_steps(beamline)
+    return [reached for step, reached in _PHASES if step in steps][-1]
+
+
 def is_done(scan: Scan, step: Step) -> bool:
     """Whether the step is done for the content that spec describes."""
     return scan.condition(step).status == ConditionStatus.TRUE

@@ -31,6 +31,7 @@ securityContext:
   {{- toYaml $values.containerSecurityContext | nindent 2 }}
 env:
   - {name: TMPDIR, value: /var/tmp}
+  - {name: DICHROISM_CONFIG, value: /etc/dichroism/config.yml}  # for people who run a command in the pod
   {{- range $endpoint, $_ := $values.mounts }}
   - {name: DICHROISM_MOUNT_{{ $endpoint | upper | replace "-" "_" }}, value: /mnt/{{ $endpoint }}}
   {{- end }}

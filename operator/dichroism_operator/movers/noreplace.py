@@ -37,6 +37,23 @@ def rename_noreplace(old_folder: int, old: str, new_folder: int, new: str, *, pr
         (link_and_unlink if private_old else rename_to_private)(old_folder, old, new_folder, new)
 
 
+def rename_in_one_step(folder: int, old: str, new: str) -> bool:
+    """Rename inside a folder only if its file system can do that without replacing in one step; else do nothing.
+
+    Trying is the only way to know: with a name that is taken, the kernel answers for a file system that can't.
+
+    Raises:
+        OSError: whatever the file system says, but that it can't.
+    """
+    try:
+        _renameat2()(folder, old, folder, new)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+        return False
+    return True
+
+
 def link_and_unlink(old_folder: int, old: str, new_folder: int, new: str) -> None:
     """Take the new name with a hard link, which never replaces, then give the old one up.
 

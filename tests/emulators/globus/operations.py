@@ -47,6 +47,16 @@ async def endpoint(call: Call) -> Answer:
     return Answer(documents.endpoint_document(collection, call.site.urls.get(collection.collection_id)))
 
 
+async def pause_rules(call: Call) -> Answer:
+    """GET /endpoint/ID/my_effective_pause_rule_list: the rules that hold the caller's tasks on this collection."""
+    collection = call.collection(call.params["id"])
+    rules = []
+    if collection.paused is not None:
+        limited = {"DATA_TYPE": "pause_rule_limited", "endpoint_id": collection.collection_id}
+        rules = [limited | {"message": collection.paused}]
+    return Answer({"DATA_TYPE": "pause_rule_limited_list", "DATA": rules})
+
+
 async def ls(call: Call) -> Answer:
     """GET /operation/endpoint/ID/ls; each page lists the whole folder again."""
     collection = _reach(call, "DirListingFailed")

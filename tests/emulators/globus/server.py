@@ -35,6 +35,7 @@ _ROUTES: tuple[tuple[str, str, _Handler], ...] = (
     ("GET", "task/{id}/skipped_errors", taskroutes.skipped_errors),
     ("GET", "task/{id}/pause_info", taskroutes.pause_info),
     ("GET", "endpoint/{id}", operations.endpoint),
+    ("GET", "endpoint/{id}/my_effective_pause_rule_list", operations.pause_rules),
     ("GET", "operation/endpoint/{id}/ls", operations.ls),
     ("GET", "operation/endpoint/{id}/stat", operations.stat),
     ("POST", "operation/endpoint/{id}/mkdir", operations.mkdir),
