@@ -26,6 +26,7 @@ Point = Literal[
     "retry-taken",
     "file-renamed",
     "trash-emptied",
+    "run-shown",
 ]
 
 _reached: dict[str, int] = {}

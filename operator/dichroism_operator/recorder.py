@@ -26,6 +26,7 @@ class About:
     kind: str
     name: str
     uid: str | None = None
+    api_version: str = API_VERSION
 
     @classmethod
     def of(cls, resource: Resource) -> "About":
@@ -67,7 +68,7 @@ class Recorder:
             "kind": "Event",
             "metadata": {"name": f"{about.name}.{secrets.token_hex(8)}", "namespace": self._api.namespace},
             "involvedObject": {
-                "apiVersion": API_VERSION,
+                "apiVersion": about.api_version,
                 "kind": about.kind,
                 "name": about.name,
                 "namespace": self._api.namespace,

@@ -14,7 +14,9 @@ from tests.fault.campaign import Campaign, succeeded
 from tests.fault.supervisor import LEASE_SECONDS
 from tests.site import Program, Site
 
-POINTS = tuple(point for point in get_args(killpoints.Point) if point not in {"file-renamed", "trash-emptied"})
+POINTS = tuple(
+    point for point in get_args(killpoints.Point) if point not in {"file-renamed", "trash-emptied", "run-shown"}
+)
 """Every kill point of the operator; those of the prune job have tests of their own."""
 OFTEN = frozenset({"dataset-written", "archive-recorded"})
 """Points that are reached once per Scan, so the kill may come at a later one of a wave."""

@@ -6,10 +6,10 @@ From the environment (``SCICAT_USERNAME``, ``SCICAT_PASSWORD``) or from the file
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dichroism_crds.reasons import Reason
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
+from dichroism_operator.environment import UnreadableSecretError, secret
 
 USERNAME = "SCICAT_USERNAME"
 PASSWORD = "SCICAT_PASSWORD"  # noqa: S105 - the name of the variable
@@ -24,13 +24,11 @@ class Credentials:
 
 
 def _secret(name: str, environment: Mapping[str, str]) -> str:
-    file = environment.get(f"{name}_FILE")
     try:
-        value = Path(file).read_text().strip() if file else environment.get(name, "")
-    except (OSError, UnicodeDecodeError) as error:
+        value = secret(name, environment)
+    except UnreadableSecretError as error:
         raise CatalogueUnavailable(
-            f"cannot read the file that {name}_FILE names ({type(error).__name__}): nothing is catalogued until it can "
-            "be read. Mount the secret there",
+            f"{error}: nothing is catalogued until it can be read. Mount the secret there",
             reason=Reason.CATALOGUE_LOGIN_FAILED,
         ) from error
     if not value:

@@ -17,6 +17,7 @@ from dichroism_crds.timestamps import now
 from dichroism_operator import admission, lifecycle, planning
 from dichroism_operator.board import Board, Card
 from dichroism_operator.metrics import LANE_ERRORS, LANE_PAUSED, LANE_TURN
+from dichroism_operator.mirror.feed import Feed
 from dichroism_operator.recorder import About, Recorder
 from dichroism_operator.statuswriter import StatusWriter
 
@@ -37,6 +38,8 @@ class Context:
     writer: StatusWriter
     recorder: Recorder
     pauses: dict[tuple[str, Step], str]
+    feed: Feed | None = None
+    """What is shown in Prefect is told to it in passing; None: nothing is shown."""
 
 
 class Lane(ABC):

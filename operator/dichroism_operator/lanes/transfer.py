@@ -119,6 +119,7 @@ class TransferLane(StepLane):
 
     async def _adopt(self, transfer: Transfer) -> None:
         if transfer.name not in self.running:
+            self._mirror(transfer)
             self.running[transfer.name] = Running(transfer, await self._task(transfer))
 
     async def _task(self, transfer: Transfer) -> Task:
@@ -262,6 +263,11 @@ class TransferLane(StepLane):
             one.transfer = await self.context.api.replace_status(fresh.model_copy(update={"status": status}))
         except NotFound:
             log.warning("%s was deleted while it ran", one.transfer.name, extra={"transfer": one.transfer.name})
+        self._mirror(one.transfer)
+
+    def _mirror(self, transfer: Transfer) -> None:
+        if self.context.feed:
+            self.context.feed.observe_transfer(transfer)
 
     async def _show_outage(self, outage: MoverUnavailable) -> None:
         for one in list(self.running.values()):
@@ -352,5 +358,6 @@ class TransferLane(StepLane):
             size,
             extra={"transfer": made.name, "beamline": self.beamline.name},
         )
+        self._mirror(made)
         self.running[made.name] = Running(made, await self._task(made))
         self.wake.set()
