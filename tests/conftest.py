@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the control plane and install the Prefect server before the first test, whose time limit a build of minutes would exceed."""
+    """Build the control plane, install the Prefect server: it takes minutes, and a test has a time limit."""
     if session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
