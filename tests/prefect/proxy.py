@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+_NOT_PASSED_ON = frozenset({"host", "connection", "accept-encoding"})
+
 
 @dataclass
 class Rule:
@@ -93,9 +95,7 @@ class FaultyProxy:
             return
         connection = http.client.HTTPConnection(self._target.hostname or "", self._target.port, timeout=60)
         try:
-            headers = {
-                key: value for key, value in request.headers.items() if key.lower() not in ("host", "connection")
-            }
+            headers = {key: value for key, value in request.headers.items() if key.lower() not in _NOT_PASSED_ON}
             connection.request(request.command, request.path, body, headers)
             answer = connection.getresponse()
             content = answer.read()

@@ -16,7 +16,7 @@ from dichroism_operator.metrics import MIRROR_STATES
 from dichroism_operator.mirror.errors import MirrorOff, NotThere, ServerBusy
 from dichroism_operator.mirror.page import Artifact
 from dichroism_operator.mirror.server import PrefectServer
-from dichroism_operator.mirror.states import Run, RunState, shown_state
+from dichroism_operator.mirror.states import Run, RunState, missing, shown_state
 
 MOST_KNOWN = 20_000
 """Runs whose state is remembered, about 500 bytes each; of any other the server is asked first."""
@@ -76,24 +76,12 @@ class Runs:
         if known is None:
             first = run.latest if briefly else run.states[0]
             known = await self._create(run, first)
-        for state in self._missing(run, known.state, briefly):
+        for state in missing(run, known.state, briefly=briefly):
             await self.tell(known.id, state)
             known = self._remember(run.key, replace(known, state=state))
         if run.artifact:
             await self._page(run.artifact, known)
             self._remember(run.key, replace(known, paged=True))
-
-    def _missing(self, run: Run, shown: RunState | None, briefly: bool) -> list[RunState]:
-        """States that come after the one that is shown, in order."""
-        later = [state for state in run.states if shown is None or state.order > shown.order]
-        reopened = shown is not None and shown.ended and not run.states[-1].ended
-        if reopened and run.reopened and shown and run.reopened.order > shown.order:
-            later = sorted([run.reopened, *later], key=lambda state: state.order)
-        if not later:
-            return []
-        if (briefly or shown is None) and later[-1] is run.states[-1]:
-            return [run.latest]
-        return later[-1:] if briefly else later
 
     async def _create(self, run: Run, first: RunState) -> Known:
         """Make the run, or find the one that was made with its key: the answer shows its present state."""

@@ -102,6 +102,21 @@ class Run:
         return replace(last, text=f"{last.text} (before: {earlier})".strip()) if earlier else last
 
 
+def missing(run: Run, shown: RunState | None, *, briefly: bool) -> list[RunState]:
+    """What a run has to be told, in order, when it shows ``shown``; None: a state that is not ours.
+
+    ``briefly``: the newest state only, with the earlier ones in its message.
+    """
+    later = [state for state in run.states if shown is None or state.order > shown.order]
+    if shown and shown.ended and run.reopened and run.reopened.order > shown.order:
+        later = sorted([run.reopened, *later], key=lambda state: state.order)
+    if not later:
+        return []
+    if shown is None or briefly:
+        return [run.latest if later[-1] is run.states[-1] else later[-1]]
+    return later
+
+
 def changed_at(scan: Scan) -> datetime:
     """When a Scan last changed in a way that people see: its newest transition, or its creation."""
     moments = [one.last_transition_time for one in scan.status.conditions if one.last_transition_time]
