@@ -86,8 +86,14 @@ def prefect_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefec
 
 @pytest.fixture
 def prefect(prefect_session: PrefectServerProcess) -> PrefectServerProcess:
-    """The session's Prefect server, running and empty."""
+    """The session's Prefect server, running; others have used it."""
     if prefect_session.pid is None:
         prefect_session.start()
-    prefect_session.clear()
     return prefect_session
+
+
+@pytest.fixture
+def empty_prefect(prefect: PrefectServerProcess) -> PrefectServerProcess:
+    """The session's Prefect server with nothing in it."""
+    prefect.clear()
+    return prefect

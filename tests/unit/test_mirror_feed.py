@@ -103,9 +103,12 @@ def test_a_list_that_was_cut_short_does_not_forget_what_was_dropped(monkeypatch:
     assert len(show_all(feed)) == 1
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["observe", "take", "done", "again", "list"]), st.integers(0, 6)), max_size=60)
+STORIES = st.lists(
+    st.tuples(st.sampled_from(["observe", "take", "done", "again", "list"]), st.integers(0, 6)), max_size=60
 )
+
+
+@given(STORIES)
 def test_a_new_process_sees_everything_that_this_one_did_not_show(story: list[tuple[str, int]]) -> None:
     feed, kept = started(), dict[str, str]()
     newest: dict[int, int] = {}

@@ -37,7 +37,7 @@ class MirrorOff(MirrorError):  # noqa: N818 - a state of the mirror
 
 
 class ServerBusy(MirrorOff):
-    """503 or a connection that broke: routine for a server on SQLite. Whether the request took effect is unknown."""
+    """A connection that broke, or the database stayed locked. Whether the request took effect is unknown."""
 
 
 class RequestRefused(MirrorError):  # noqa: N818 - named for what happened

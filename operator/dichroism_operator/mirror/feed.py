@@ -188,8 +188,13 @@ class Feed:
             kept[TRANSFERS_WATERMARK] = format_time(self.transfers.floor)
 
     def lag_s(self, now: datetime) -> float:
-        """Seconds since the oldest change that has not been shown; 0 when all was."""
+        """Seconds since the oldest change that has not been shown; 0 when all was.
+
+        Before the first LIST nobody knows, and everything since the watermark of an earlier process counts.
+        """
         moments = [one for one in (self.scans.oldest(), self.transfers.oldest()) if one]
+        if self._begun and not self._listed_until and self.scans.floor > EPOCH:
+            moments.append(self.scans.floor)
         return max(0.0, (now - min(moments)).total_seconds()) if moments else 0.0
 
 

@@ -86,8 +86,11 @@ async def _find_deployment(server: PrefectServer, wanted: Deployment) -> dict[st
 
 
 async def _check_pool(server: PrefectServer, pool: Pool, found: dict[str, Any]) -> None:
+    """See whether somebody works with a pool. Workers at one of ours that is paused get nothing and lose nothing."""
     if found.get("type") != POOL_TYPE:
         raise PoolInUse(f"the work pool {pool.name} has the type {found.get('type')!r}, which is not the mirror's")
+    if found.get("is_paused"):
+        return
     body = {"workers": {"status": {"any_": ["ONLINE"]}}}
     _, workers = await server.call("list workers", "POST", f"/work_pools/{quote(pool.name)}/workers/filter", body)
     if workers:

@@ -20,8 +20,8 @@ from dichroism_operator.mirror.states import Run, RunState, missing, shown_state
 
 MOST_KNOWN = 20_000
 """Runs whose state is remembered, about 500 bytes each; of any other the server is asked first."""
-BUSY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""A server on SQLite answers 'database is locked' to every twentieth creation or so, and is well a moment later."""
+LOST_WAITS_S = (0.2, 1.0, 5.0)
+"""After an answer was lost, which happens whenever the server drops a connection that it kept open."""
 NOT_RUN_BY_WORKERS = {"retry_type": "in_process"}
 """A worker is never offered a run with this policy, even if its pool were not paused."""
 
@@ -52,7 +52,7 @@ class Runs:
             MirrorOff: not now; the same call later goes on from where this one ended.
             RequestRefused: this run will never be taken.
         """
-        for wait in (*BUSY_WAITS_S, None):
+        for wait in (*LOST_WAITS_S, None):
             try:
                 await self._show(run, briefly)
                 return

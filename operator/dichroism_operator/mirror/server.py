@@ -21,10 +21,14 @@ from dichroism_operator.mirror.errors import MirrorOff, NotThere, RequestRefused
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 """Seconds; a server on SQLite that is asked by many answers late."""
+BUSY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""A server on SQLite answers 'database is locked' (503) to every twentieth creation or so, having done nothing, and is
+well a moment later."""
 LONGEST_RATE_WAIT_S = 300.0
 FIRST_RATE_WAIT_S = 5.0
 _SAID = 300
 _BUSY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+"""The first and the last are a proxy's words, and say nothing about what the server did."""
 
 log = logging.getLogger(__name__)
 
@@ -99,16 +103,18 @@ class PrefectServer:
     ) -> tuple[int, Any]:
         """Status (2xx) and parsed answer of one request. ``operation`` is its name in metrics and messages.
 
-        Waits as long as the server asks for (429). Credentials are read again once when they are refused.
+        Waits as long as the server asks for (429), and for a locked database. Credentials are read again once when
+        they are refused.
 
         Raises:
-            ServerBusy: 503 or no answer; whether the request took effect is unknown.
+            ServerBusy: no answer, or none of the server's own; whether the request took effect is unknown.
             NotThere: 404.
             RequestRefused: the server will never take this request.
             MirrorOff: anything else; the credentials are refused, or no Prefect answers.
         """
         renewed = False
         rate_wait = FIRST_RATE_WAIT_S
+        busy_waits = iter(BUSY_WAITS_S)
         while True:
             response = await self._send(operation, method, path, body, params)
             status = response.status_code
@@ -117,6 +123,9 @@ class PrefectServer:
                 rate_wait = min(rate_wait * 2, LONGEST_RATE_WAIT_S)
                 log.info("Prefect asks to wait %.0f s before the next request", seconds)
                 self._pace.hold(min(seconds, LONGEST_RATE_WAIT_S) + random.uniform(0, 1))  # noqa: S311
+                continue
+            if status == HTTPStatus.SERVICE_UNAVAILABLE and (wait := next(busy_waits, None)) is not None:
+                await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311
                 continue
             if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not renewed:
                 renewed = True

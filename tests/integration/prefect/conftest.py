@@ -1,7 +1,9 @@
 """The mirror against a real Prefect server, without Kubernetes: Scans are made as the API would serve them."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +16,7 @@ from dichroism_operator.mirror.server import TIMEOUT, PrefectServer
 from dichroism_operator.mirror.states import scan_run
 from tests.prefect.proxy import FaultyProxy
 from tests.prefect.server import PrefectServerProcess
-from tests.unit.scan_cases import config
+from tests.unit.scan_cases import config, scan
 
 
 def client(url: str, authorization: Callable[[], str] = str) -> PrefectServer:
@@ -27,6 +29,13 @@ def proxy(prefect: PrefectServerProcess) -> Iterator[FaultyProxy]:
     """Stands before the session's server."""
     with FaultyProxy(prefect.url) as between:
         yield between
+
+
+def new_scan(path: str = "scan.txt", **spec: Any) -> Scan:
+    """A fresh Scan that no other test has shown."""
+    one = scan(path, **spec)
+    one.metadata.uid = str(uuid.uuid4())
+    return one
 
 
 @dataclass
@@ -46,9 +55,15 @@ class Mirror:
         """Show a Scan as it is now."""
         await self.runs.show(scan_run(scan, "als"), briefly=briefly)
 
-    def run_id(self, scan: Scan) -> str:
+    def run(self, scan: Scan) -> dict[str, Any]:
         """The run of a Scan, which is the only one of it."""
-        return str(self.prefect.runs("new_file_402")[scan.metadata.uid or ""]["id"])
+        body = {"flow_runs": {"idempotency_key": {"any_": [scan.metadata.uid]}}}
+        (run,) = self.prefect.ask("POST", "/flow_runs/filter", body)
+        return dict(run)
+
+    def run_id(self, scan: Scan) -> str:
+        """Id of its run."""
+        return str(self.run(scan)["id"])
 
     def shown(self, scan: Scan) -> list[str]:
         """Names of all states that its run was told, in order."""
@@ -57,7 +72,7 @@ class Mirror:
 
 @pytest.fixture
 async def mirror(prefect: PrefectServerProcess, proxy: FaultyProxy) -> AsyncIterator[Mirror]:
-    """The mirror on an empty server, through the proxy."""
+    """The mirror, prepared, through the proxy."""
     async with client(proxy.url) as server:
         prepared = await prepare(server, layout(config()), take_over=False)
         yield Mirror(server, Runs(server, prepared.deployments), prepared.deployments, prefect)

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,11 +15,10 @@ from dichroism_crds.kinds import Scan, TransferPhase
 from dichroism_crds.timestamps import format_time, now
 from dichroism_operator.mirror import upkeep
 from dichroism_operator.mirror.states import transfer_run
-from tests.integration.prefect.conftest import Mirror
+from tests.integration.prefect.conftest import Mirror, new_scan
 from tests.integration.prefect.test_runs import failed, reach
 from tests.prefect.environment import prefect_python
 from tests.prefect.server import PrefectServerProcess
-from tests.unit.scan_cases import scan
 from tests.unit.test_mirror_feed import transfer
 
 POOL = "new_file_dichroism_pool"
@@ -54,8 +54,8 @@ def press_retry(mirror: Mirror, run_id: str) -> None:
     mirror.prefect.set_state(run_id, "SCHEDULED", "AwaitingRetry", state_details=details)
 
 
-async def test_cancel_and_retry_are_put_right(mirror: Mirror) -> None:
-    running, broken, whole = reach(scan("a.txt"), 2), failed(scan("b.txt", number=1)), reach(scan("c.txt", number=2), 5)
+async def test_cancel_and_retry_are_put_right(empty_prefect: PrefectServerProcess, mirror: Mirror) -> None:
+    running, broken, whole = reach(new_scan("a.txt"), 2), failed(new_scan("b.txt")), reach(new_scan("c.txt"), 5)
     for one in (running, broken, whole):
         await mirror.show(one)
     mirror.prefect.set_state(mirror.run_id(running), "CANCELLING", "Cancelling")
@@ -71,22 +71,26 @@ async def test_cancel_and_retry_are_put_right(mirror: Mirror) -> None:
 
 
 async def test_a_step_after_a_button_was_pressed_is_shown_all_the_same(mirror: Mirror) -> None:
-    one = reach(scan(), 2)
+    one = reach(new_scan(), 2)
     await mirror.show(one)
     mirror.prefect.set_state(mirror.run_id(one), "CANCELLED", "Cancelled")
     await mirror.restarted().show(reach(one, 3))
     assert current(mirror, one)[0] == "Archived"
 
 
-async def test_a_run_that_somebody_started_in_the_ui_is_left_alone(mirror: Mirror) -> None:
+async def test_a_run_that_somebody_started_in_the_ui_is_left_alone(
+    empty_prefect: PrefectServerProcess, mirror: Mirror
+) -> None:
     path = f"/deployments/{mirror.deployments['new_file_402']}/create_flow_run"
     started = mirror.prefect.ask("POST", path, {"name": "by hand"})
     assert await put_right(mirror) == 0
     assert mirror.prefect.ask("GET", f"/flow_runs/{started['id']}")["state_type"] == "SCHEDULED"
 
 
-async def test_the_run_of_an_object_that_is_gone_is_closed_and_of_one_that_is_there_is_not(mirror: Mirror) -> None:
-    there, gone = reach(scan("a.txt"), 2), reach(scan("b.txt", number=1), 2)
+async def test_the_run_of_an_object_that_is_gone_is_closed_and_of_one_that_is_there_is_not(
+    empty_prefect: PrefectServerProcess, mirror: Mirror
+) -> None:
+    there, gone = reach(new_scan("a.txt"), 2), reach(new_scan("b.txt"), 2)
     for one in (there, gone):
         await mirror.show(one)
     later = mirror.restarted()
@@ -105,8 +109,10 @@ async def test_the_run_of_an_object_that_is_gone_is_closed_and_of_one_that_is_th
 
 
 @pytest.mark.timeout(240)
-async def test_a_real_worker_runs_nothing_of_the_mirror(mirror: Mirror, tmp_path: Path) -> None:
-    running, broken = reach(scan("a.txt"), 2), failed(scan("b.txt", number=1))
+async def test_a_real_worker_runs_nothing_of_the_mirror(
+    empty_prefect: PrefectServerProcess, mirror: Mirror, tmp_path: Path
+) -> None:
+    running, broken = reach(new_scan("a.txt"), 2), failed(new_scan("b.txt"))
     for one in (running, broken):
         await mirror.show(one)
     press_retry(mirror, mirror.run_id(broken))
@@ -137,9 +143,12 @@ async def test_a_real_worker_runs_nothing_of_the_mirror(mirror: Mirror, tmp_path
 
 
 async def test_a_transfer_is_a_run_of_the_dispatcher(mirror: Mirror) -> None:
+    uid = str(uuid.uuid4())
     for phase in (TransferPhase.PENDING, TransferPhase.ACTIVE, TransferPhase.SUCCEEDED):
-        await mirror.runs.show(transfer_run(transfer(1, phase), "als"))
-    (run,) = mirror.prefect.runs("run_dichroism_dispatcher").values()
+        one = transfer(1, phase)
+        one.metadata.uid = uid
+        await mirror.runs.show(transfer_run(one, "als"))
+    run = mirror.prefect.runs("run_dichroism_dispatcher")[uid]
     assert (run["work_pool_name"], run["work_queue_name"]) == ("dispatcher_dichroism_pool", "dispatcher_402_queue")
     assert run["parameters"] == {"file_path": "a/b.txt", "beamline": "BL402", "is_export_control": False}
     assert [name for _, name in mirror.prefect.states(run["id"])] == ["Pending", "Running", "Completed"]

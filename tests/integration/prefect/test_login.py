@@ -19,11 +19,11 @@ from dichroism_operator.mirror.pools import prepare
 from dichroism_operator.mirror.runs import Runs
 from dichroism_operator.mirror.server import Pace
 from dichroism_operator.mirror.states import scan_run
-from tests.integration.prefect.conftest import client
+from tests.integration.prefect.conftest import client, new_scan
 from tests.integration.prefect.test_runs import WHOLE, reach
 from tests.prefect.proxy import FaultyProxy, Rule
 from tests.prefect.server import PrefectServerProcess
-from tests.unit.scan_cases import config, scan
+from tests.unit.scan_cases import config
 
 PASSWORD = "dichroism:a-password-of-the-tests"
 
@@ -49,7 +49,7 @@ async def test_a_password_and_csrf_are_given_and_a_rotated_file_is_read_again(
             assert refused.value.trouble == Trouble.LOGIN_FAILED
             file.write_text(PASSWORD)
             prepared = await prepare(server, layout(config()), take_over=False)
-            one = reach(scan(), 5)
+            one = reach(new_scan(), 5)
             await Runs(server, prepared.deployments).show(scan_run(one, "als"))
     run = guarded.runs("new_file_402")[one.metadata.uid or ""]
     assert [name for _, name in guarded.states(run["id"])] == WHOLE
@@ -69,7 +69,7 @@ async def test_the_key_of_cloud_travels_in_the_header_alone_and_is_echoed_nowher
     async with client(proxy.url, lambda: authorization({KEY: "pnu_of_the_tests"})) as server:
         with pytest.raises(MirrorOff) as refused:
             await prepare(server, layout(config()), take_over=False)
-    assert proxy.headers[0]["authorization"] == "Bearer pnu_of_the_tests"
+    assert proxy.headers[0]["Authorization"] == "Bearer pnu_of_the_tests"
     assert not any("pnu_of_the_tests" in path for _, path, _ in proxy.log)
     assert "pnu_of_the_tests" not in str(refused.value)
 

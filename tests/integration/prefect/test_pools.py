@@ -28,7 +28,9 @@ async def refused(prefect: PrefectServerProcess) -> str:
     return str(caught.value)
 
 
-async def test_everything_has_the_name_that_staff_know_and_is_paused(mirror: Mirror) -> None:
+async def test_everything_has_the_name_that_staff_know_and_is_paused(
+    empty_prefect: PrefectServerProcess, mirror: Mirror
+) -> None:
     ask = mirror.prefect.ask
     pools = {one["name"]: one for one in ask("POST", "/work_pools/filter", {})}
     assert pools.keys() == {POOL, "dispatcher_dichroism_pool"}
@@ -53,31 +55,33 @@ async def test_a_second_look_changes_nothing_and_a_pool_set_going_is_paused_agai
     assert mirror.prefect.ask("GET", f"/work_pools/{POOL}")["is_paused"]
 
 
-async def test_a_pool_of_another_type_is_left_untouched_unless_it_is_taken_over(prefect: PrefectServerProcess) -> None:
-    made = prefect.ask("POST", "/work_pools/", {"name": POOL, "type": "process"})
-    assert "'process'" in await refused(prefect)
-    assert prefect.ask("GET", f"/work_pools/{POOL}") == made
-    assert len(prefect.ask("POST", "/work_pools/filter", {})) == 1
-    async with client(prefect.url) as server:
+async def test_a_pool_of_another_type_is_left_untouched_unless_it_is_taken_over(
+    empty_prefect: PrefectServerProcess,
+) -> None:
+    made = empty_prefect.ask("POST", "/work_pools/", {"name": POOL, "type": "process"})
+    assert "'process'" in await refused(empty_prefect)
+    assert empty_prefect.ask("GET", f"/work_pools/{POOL}") == made
+    assert len(empty_prefect.ask("POST", "/work_pools/filter", {})) == 1
+    async with client(empty_prefect.url) as server:
         await prepare(server, layout(config()), take_over=True)
-    assert prefect.ask("GET", f"/work_pools/{POOL}")["is_paused"]
+    assert empty_prefect.ask("GET", f"/work_pools/{POOL}")["is_paused"]
 
 
-async def test_a_pool_with_a_live_worker_is_left_untouched(prefect: PrefectServerProcess) -> None:
-    prefect.ask("POST", "/work_pools/", {"name": POOL, "type": POOL_TYPE})
+async def test_a_pool_with_a_live_worker_is_left_untouched(empty_prefect: PrefectServerProcess) -> None:
+    empty_prefect.ask("POST", "/work_pools/", {"name": POOL, "type": POOL_TYPE})
     beat = {"name": "worker-7", "heartbeat_interval_seconds": 30}
-    prefect.ask("POST", f"/work_pools/{POOL}/workers/heartbeat", beat)
-    assert "worker-7" in await refused(prefect)
-    assert not prefect.ask("GET", f"/work_pools/{POOL}")["is_paused"]
+    empty_prefect.ask("POST", f"/work_pools/{POOL}/workers/heartbeat", beat)
+    assert "worker-7" in await refused(empty_prefect)
+    assert not empty_prefect.ask("GET", f"/work_pools/{POOL}")["is_paused"]
 
 
-async def test_a_deployment_of_the_flows_that_ran_here_is_left_untouched(prefect: PrefectServerProcess) -> None:
-    flow = prefect.ask("POST", "/flows/", {"name": "new_402_file_flow"})
+async def test_a_deployment_of_the_flows_that_ran_here_is_left_untouched(empty_prefect: PrefectServerProcess) -> None:
+    flow = empty_prefect.ask("POST", "/flows/", {"name": "new_402_file_flow"})
     body = {"name": "new_file_402", "flow_id": flow["id"], "entrypoint": "move.py:process_new_402_file"}
-    made = prefect.ask("POST", "/deployments/", body)
-    assert "new_402_file_flow/new_file_402" in await refused(prefect)
-    assert prefect.ask("GET", f"/deployments/{made['id']}") == made
-    assert not prefect.ask("POST", "/work_pools/filter", {})
+    made = empty_prefect.ask("POST", "/deployments/", body)
+    assert "new_402_file_flow/new_file_402" in await refused(empty_prefect)
+    assert empty_prefect.ask("GET", f"/deployments/{made['id']}") == made
+    assert not empty_prefect.ask("POST", "/work_pools/filter", {})
 
 
 def init(folder: Path, prefect: PrefectServerProcess, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -89,8 +93,8 @@ def init(folder: Path, prefect: PrefectServerProcess, **environment: str) -> sub
     return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
 
 
-def test_init_makes_everything_by_hand_and_says_so(tmp_path: Path, prefect: PrefectServerProcess) -> None:
-    first, second = init(tmp_path, prefect), init(tmp_path, prefect)
+def test_init_makes_everything_by_hand_and_says_so(tmp_path: Path, empty_prefect: PrefectServerProcess) -> None:
+    first, second = init(tmp_path, empty_prefect), init(tmp_path, empty_prefect)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     for name in ("dispatcher_631_queue", "new_631_file_flow/new_file_631", "new_file_402_queue"):
         assert name in first.stdout
@@ -98,19 +102,21 @@ def test_init_makes_everything_by_hand_and_says_so(tmp_path: Path, prefect: Pref
     assert second.stdout.endswith("everything was there\n")
 
 
-def test_init_says_what_is_missing_and_repeats_no_secret(tmp_path: Path, prefect: PrefectServerProcess) -> None:
-    done = init(tmp_path, prefect, PREFECT_API_URL="")
+def test_init_says_what_is_missing_and_repeats_no_secret(tmp_path: Path, empty_prefect: PrefectServerProcess) -> None:
+    done = init(tmp_path, empty_prefect, PREFECT_API_URL="")
     assert (done.returncode, done.stderr.split(":")[0]) == (1, "PrefectNotConfigured")
-    done = init(tmp_path, prefect, PREFECT_API_URL="https://jane:hunter2@prefect.example.org/api")
+    done = init(tmp_path, empty_prefect, PREFECT_API_URL="https://jane:hunter2@empty_prefect.example.org/api")
     assert done.returncode == 1
     assert "hunter2" not in done.stderr
-    done = init(tmp_path, prefect, PREFECT_API_URL=prefect.ui_url)
+    done = init(tmp_path, empty_prefect, PREFECT_API_URL=empty_prefect.ui_url)
     assert done.returncode == 1
     assert "/api" in done.stderr
 
 
-def test_the_server_is_named_as_missing_when_nobody_listens(tmp_path: Path, prefect: PrefectServerProcess) -> None:
-    done = init(tmp_path, prefect, PREFECT_API_URL="http://127.0.0.1:9/api")
+def test_the_server_is_named_as_missing_when_nobody_listens(
+    tmp_path: Path, empty_prefect: PrefectServerProcess
+) -> None:
+    done = init(tmp_path, empty_prefect, PREFECT_API_URL="http://127.0.0.1:9/api")
     assert (done.returncode, done.stderr.split(":")[0]) == (1, "PrefectUnavailable")
 
 
