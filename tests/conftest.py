@@ -1,5 +1,6 @@
 """Fixtures for every test: a cluster and a namespace in it. Nothing here uses a cluster that the machine points to."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from dichroism_crds.schema import crd_documents, crd_yaml
 from tests.cluster import Cluster, ClusterError, chosen_provider, helm_path, kubectl_path, running
 from tests.cluster.existing import NAME as EXISTING
 from tests.cluster.existing import VARIABLES
+from tests.prefect.environment import PrefectError, prefect_python
+from tests.prefect.server import PrefectServerProcess
 
 # A busy machine is no fault: no test fails because something took long.
 hypothesis.settings.register_profile("dichroism", deadline=None)
@@ -39,10 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the control plane before the first test, whose time limit a build of minutes would exceed."""
-    if session.config.option.collectonly or not any(item.get_closest_marker("cluster") for item in session.items):
+    """Build the control plane, install the Prefect server: it takes minutes, and a test has a time limit."""
+    if session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
+    if any("prefect" in getattr(item, "fixturenames", ()) for item in session.items):
+        with capture.global_and_fixture_disabled(), contextlib.suppress(PrefectError):
+            prefect_python()  # a test that needs it says why it could not be installed
+    if not any(item.get_closest_marker("cluster") for item in session.items):
+        return
     try:
         if chosen_provider() == "controlplane":
             with capture.global_and_fixture_disabled():
@@ -80,3 +88,26 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     name = cluster.namespace()
     yield name
     cluster.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def prefect_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServerProcess]:
+    """A real Prefect server without login, for the whole session; it is running before each test that takes it."""
+    server = PrefectServerProcess(tmp_path_factory.mktemp("prefect"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def prefect(prefect_session: PrefectServerProcess) -> PrefectServerProcess:
+    """The session's Prefect server, running; others have used it."""
+    if prefect_session.pid is None:
+        prefect_session.start()
+    return prefect_session
+
+
+@pytest.fixture
+def empty_prefect(prefect: PrefectServerProcess) -> PrefectServerProcess:
+    """The session's Prefect server with nothing in it."""
+    prefect.clear()
+    return prefect

@@ -64,6 +64,9 @@ SUBCOMMANDS = {
     "quicklook": Subcommand(
         "dichroism_operator.commands.quicklook:command", "Draw the quick-look of a scan file as PNG.", "operator"
     ),
+    "prefect": Subcommand(
+        "dichroism_operator.commands.prefect:command", "Prepare the mirror of run states in Prefect.", "operator"
+    ),
     "config": Subcommand("dichroism_cli.config:command", "Check config.yml, show it, or print its JSON Schema."),
     "crds": Subcommand("dichroism_cli.crds:command", "Print the CustomResourceDefinitions as YAML."),
 }

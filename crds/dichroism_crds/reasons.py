@@ -148,6 +148,11 @@ class EventReason(StrEnum):
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False
     PRUNED = "Pruned", "The trash of a Prune was emptied.", False
     KEPT = "Kept", "Due files were kept.", True
+    POOL_IN_USE = (
+        "PoolInUse",
+        "A work pool or deployment of our names in Prefect is used by others: nothing is shown there.",
+        True,
+    )
 
     description: str
     warning: bool

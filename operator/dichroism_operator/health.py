@@ -24,6 +24,8 @@ class Health:
         self.lanes: Mapping[str, Lane] = {}
         self.not_ready: str | None = "starting"
         self.watch_stale_since: Callable[[], float | None] = lambda: None
+        self.remarks: Callable[[], list[str]] = list
+        """What people should know and Kubernetes should not act upon: further lines of /readyz."""
 
     def trouble(self) -> list[str]:
         """Why the process should be restarted."""
@@ -45,7 +47,8 @@ class Health:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """200 when config, CRDs and API are fine, whether or not this process holds the Lease."""
-        return web.Response(text=f"{self.not_ready or 'ok'}\n", status=503 if self.not_ready else 200)
+        lines = [self.not_ready or "ok", *self.remarks()]
+        return web.Response(text="\n".join(lines) + "\n", status=503 if self.not_ready else 200)
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus text format."""

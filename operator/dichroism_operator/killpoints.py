@@ -23,6 +23,7 @@ Point = Literal[
     "retry-taken",
     "file-renamed",
     "trash-emptied",
+    "run-shown",
 ]
 
 

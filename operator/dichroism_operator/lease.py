@@ -43,6 +43,8 @@ class Lease:
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
         self._renewed_at = 0.0
+        self.annotations: dict[str, str] = {}
+        """Notes of the holder that outlive it: read when the Lease is taken, written with each renewal."""
 
     async def try_acquire(self) -> bool:
         """Take the Lease when it is free, expired or ours.
@@ -104,6 +106,7 @@ class Lease:
             lease = await self._api.request("GET", self._path)
             if lease.get("spec", {}).get("holderIdentity") == self.holder:
                 lease["spec"]["holderIdentity"] = ""
+                lease["metadata"] = self._metadata(lease)
                 await self._api.request("PUT", self._path, body=lease)
         except ApiError as error:
             log.warning("Lease %s could not be released, it expires by itself: %s", self.name, error)
@@ -115,7 +118,7 @@ class Lease:
         return {
             "apiVersion": GROUP_VERSION,
             "kind": "Lease",
-            "metadata": lease.get("metadata", {"name": self.name}),
+            "metadata": self._metadata(lease),
             "spec": {
                 "holderIdentity": self.holder,
                 "leaseDurationSeconds": self._duration_s,
@@ -125,12 +128,20 @@ class Lease:
             },
         }
 
+    def _metadata(self, lease: dict[str, Any]) -> dict[str, Any]:
+        metadata: dict[str, Any] = lease.get("metadata", {"name": self.name})
+        if self._renewed_at:  # only a holder's notes are newer than those that the Lease has
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), **self.annotations}
+        return metadata
+
     async def _write(self, method: str, body: dict[str, Any], asked: float) -> bool:
         path = self._path if method == "PUT" else self._api.builtin_path(GROUP_VERSION, "leases")
         try:
             await self._api.request(method, path, body=body)
         except (Conflict, AlreadyExists):
             return False
+        if not self._renewed_at:
+            self.annotations |= body["metadata"].get("annotations") or {}
         # Counted from before the request: the record is at least as young as this.
         self._renewed_at = asked
         self._seen, self._seen_at = (self.holder, body["spec"]["renewTime"]), asked

@@ -20,5 +20,5 @@ def configure(json_lines: bool, level: int = logging.INFO) -> None:
         handler.setFormatter(logging.Formatter(PLAIN))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Below warnings these tell of every request and every watch event, which says nothing about scans.
-    for noisy in ("kopf", "urllib3", "aiohttp.access", "asyncio"):
+    for noisy in ("kopf", "urllib3", "aiohttp.access", "asyncio", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -70,3 +70,26 @@ WATCHER_FILES = Gauge(
     ["beamline", "state"],
     registry=REGISTRY,
 )
+MIRROR_WAITING = Gauge(
+    "dichroism_mirror_waiting", "Objects whose newest state Prefect does not show yet", ["kind"], registry=REGISTRY
+)
+MIRROR_LAG = Gauge(
+    "dichroism_mirror_lag_seconds", "Age of the oldest change that Prefect does not show yet", registry=REGISTRY
+)
+MIRROR_OFF = Gauge("dichroism_mirror_off", "1 while nothing can be shown in Prefect", ["reason"], registry=REGISTRY)
+MIRROR_STATES = Counter("dichroism_mirror_states_total", "States told to Prefect", ["type"], registry=REGISTRY)
+MIRROR_REQUESTS = Counter(
+    "dichroism_mirror_requests_total",
+    "Requests to Prefect; status 0: no answer",
+    ["operation", "status"],
+    registry=REGISTRY,
+)
+MIRROR_DROPPED = Counter(
+    "dichroism_mirror_dropped_total",
+    "Changes that did not fit into the mirror's queue; a sweep tells of them again",
+    ["kind"],
+    registry=REGISTRY,
+)
+MIRROR_REFUSED = Counter(
+    "dichroism_mirror_refused_total", "Runs that Prefect does not take; they are left out", registry=REGISTRY
+)

@@ -26,11 +26,13 @@ from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
 from dichroism_operator.lanes.heartbeats import Heartbeats
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.pictures import AT_ONCE, PictureLane
+from dichroism_operator.lanes.prefect import PrefectLane
 from dichroism_operator.lanes.schedule import ScheduleLane
 from dichroism_operator.lanes.sweep import EVERY_S, Sweep
 from dichroism_operator.lanes.transfer import TransferLane
 from dichroism_operator.lease import DURATION_S, Lease, identity
 from dichroism_operator.metrics import API_REQUESTS, LEADER
+from dichroism_operator.mirror.feed import Feed
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers, build_slots
 from dichroism_operator.previews.describer import Describer
@@ -69,7 +71,8 @@ class Operator:
         pauses: dict[tuple[str, Step], str] = {}
         self.writer = StatusWriter(api, config, self.board, pauses, self._tell_failed)
         api.on_answer = lambda method, status: API_REQUESTS.labels(method, str(status)).inc()
-        self.context = Context(api, config, self.board, self.writer, self.recorder, pauses)
+        self.feed = Feed(api.namespace, batches=config.prefect.batches) if config.prefect.enabled else None
+        self.context = Context(api, config, self.board, self.writer, self.recorder, pauses, self.feed)
         movers = build_movers(config)
         self._slots = build_slots(config)
         self.transfer_lanes = [
@@ -84,6 +87,11 @@ class Operator:
         self.sweep = Sweep(self.context, self.intake, sweep_s)
         self.lanes: list[Lane] = [self.intake, *self.transfer_lanes, *self._other_lanes(catalogue)]
         health.watch_stale_since = lambda: self.sweep.stale_since
+        self.mirror = PrefectLane(self.context, self.feed) if self.feed else None
+        health.remarks = self._remarks
+
+    def _remarks(self) -> list[str]:
+        return [f"the Prefect mirror is off: {self.mirror.off}"] if self.mirror and self.mirror.off else []
 
     def _tell_failed(self, scan: Scan) -> None:
         self.recorder.event(scan, EventReason.FAILED, scan.status.message)
@@ -194,6 +202,8 @@ class Operator:
     def _seen(self, scan: Scan) -> None:
         self.sweep.delivered(scan.metadata)
         self.intake.observe(scan)
+        if self.feed:
+            self.feed.observe(scan)
 
     async def _lead(self, lease: Lease, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
         ending = asyncio.create_task(stop.wait(), name="stop")
@@ -207,6 +217,9 @@ class Operator:
         # The first LIST shows everything; lanes that start with it plan nothing twice.
         self.health.lanes = {lane.name: lane for lane in (self.sweep, *self.lanes)}
         lanes = [asyncio.create_task(lane.run(), name=lane.name) for lane in (self.sweep, *self.lanes)]
+        if self.mirror:
+            self.mirror.begin(lease.annotations)
+            lanes.append(asyncio.create_task(self.mirror.run(), name=self.mirror.name))
         background.extend(lanes)
         log.info("working on namespace %s with %d lanes", self.api.namespace, len(lanes))
         await asyncio.wait([ending, holding], return_when=asyncio.FIRST_COMPLETED)

@@ -83,7 +83,8 @@ KEYS = [
     ("holds: []", "hold: []", ["18: hold: unknown key. Did you mean 'holds'? (An endpoint has a root_path.)"]),
     ("holds: []", "prefect: {enabled: maybe, take_over: true}",
      ["18: prefect.enabled: must be true or false",
-      "18: prefect.take_over: unknown key. Did you mean 'takeOver'? Known: enabled, takeOver"]),
+      "18: prefect.take_over: unknown key. Did you mean 'takeOver'? "
+      "Known: batches, enabled, requestsPerMinute, takeOver"]),
     ("holds: []", "beamlines: {}", ["18: beamlines: the key stands twice, first in line 6"]),
     ("holds: []", "? [a]\n: b", ["18: a key must be one word, not a list or a section"]),
     ("holds: []", "prefect: {<<: {enabled: true}}",

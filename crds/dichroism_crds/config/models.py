@@ -359,12 +359,28 @@ class SciCat(Section):
 class Prefect(Section):
     """The mirror of run states for people who look there. Best effort."""
 
-    enabled: bool = Field(default=False, description="Whether run states are mirrored to Prefect. Default false.")
+    enabled: bool = Field(
+        default=False,
+        description="Whether run states are mirrored to Prefect. Default false. PREFECT_API_URL says where it is.",
+    )
     take_over: bool = Field(
         default=False,
         alias="takeOver",
-        description="Whether deployments of the same name made by others are taken over. Default false: they are left "
-        "alone.",
+        description="Whether work pools and deployments of our names are taken over although others use them. Default "
+        "false: they are left alone, and nothing is mirrored. A pool that is taken over is paused for good.",
+    )
+    batches: bool = Field(
+        default=True,
+        description="Whether each batch of files on its way (a Transfer) has a run of run_dichroism_dispatcher. "
+        "Default true.",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        alias="requestsPerMinute",
+        ge=1,
+        le=100_000,
+        description="Most requests a minute. Default: no limit for a server of your own; 200 with an API key, because "
+        "an account of Prefect Cloud has one budget for all its users.",
     )
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from dichroism_crds.client import Api, ApiError, NotFound
 from dichroism_crds.config import Beamline, Config
-from dichroism_crds.kinds import Resource, Scan, Step
+from dichroism_crds.kinds import Resource, Scan, Step, Transfer
 from dichroism_crds.reasons import EventReason, Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import admission, lifecycle, planning
 from dichroism_operator.board import Board, Card
 from dichroism_operator.metrics import LANE_ERRORS, LANE_PAUSED, LANE_TURN
+from dichroism_operator.mirror.feed import Feed
 from dichroism_operator.recorder import About, Recorder
 from dichroism_operator.statuswriter import StatusWriter
 
@@ -37,6 +38,13 @@ class Context:
     writer: StatusWriter
     recorder: Recorder
     pauses: dict[tuple[str, Step], str]
+    feed: Feed | None = None
+    """What is shown in Prefect is told to it in passing; None: nothing is shown."""
+
+    def show(self, transfer: Transfer) -> None:
+        """A Transfer is in this state now."""
+        if self.feed:
+            self.feed.observe_transfer(transfer)
 
 
 class Lane(ABC):

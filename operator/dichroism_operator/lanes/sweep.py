@@ -83,13 +83,20 @@ class Sweep(Lane):
             unreadable += 1
             log.error("Scan %s cannot be read by this version, it is left alone: %s", name, problem)
 
+        feed = self.context.feed
+        if feed:
+            feed.listing(now())
         known = set(self.context.board.names())
         seen: dict[str, _Seen] = {}
         async for scan in self.context.api.list(Scan, on_unreadable=note):
             self._intake.observe(scan)
+            if feed:
+                feed.observe(scan)
             seen[scan.name] = _Seen(scan)
         for name in known - seen.keys():
             self.context.board.drop(name)
+        if feed:
+            feed.listed()
         UNREADABLE.labels("Scan").set(unreadable)
         return seen
 

@@ -143,3 +143,4 @@ class Telling:
         except NotFound:
             one.deleted = True
             log.warning("%s was deleted while it ran", one.transfer.name, extra={"transfer": one.transfer.name})
+        self._context.show(one.transfer)

@@ -108,6 +108,7 @@ class TransferLane(StepLane):
         """Take over what an earlier process left, or another one makes; its task may have been started."""
         failed = await self._failed() if strange else []
         for transfer in strange:
+            self.context.show(transfer)
             self.running[transfer.name] = Running(transfer, await self._task(transfer, failed), tried=True)
 
     async def _task(self, transfer: Transfer, failed: Sequence[Transfer]) -> Task:
@@ -337,6 +338,7 @@ class TransferLane(StepLane):
             size,
             extra={"transfer": made.name, "beamline": self.beamline.name},
         )
+        self.context.show(made)
         self.running[made.name] = Running(made, await self._task(made, failed))
         self.slots.note(self.label, len(self._active))
         self.wake.set()

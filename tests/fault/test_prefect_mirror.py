@@ -1,0 +1,196 @@
+"""Prefect is shown everything and holds nothing up: it is down, comes back, and the operator dies in between."""
+
+import asyncio
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_kube_config
+
+from dichroism_crds.client import Api
+from dichroism_crds.kinds import (
+    SCAN_CONDITIONS,
+    Condition,
+    ConditionStatus,
+    Content,
+    Metadata,
+    Scan,
+    ScanPhase,
+    ScanSpec,
+    ScanStatus,
+)
+from dichroism_crds.names import LABEL_BEAMLINE, OPERATOR_LEASE, scan_name
+from dichroism_crds.timestamps import EPOCH, now
+from dichroism_operator.mirror.feed import SCANS_WATERMARK
+from tests.cluster import Cluster
+from tests.cluster.processes import free_port
+from tests.fault.campaign import Campaign
+from tests.fault.conftest import quick
+from tests.fault.supervisor import LEASE_SECONDS, Supervisor
+from tests.prefect.server import PrefectServerProcess
+from tests.site import Site, open_site
+
+ORDER = ("Pending", "Transferred", "Catalogued", "Archived", "Ingested", "PruneScheduled", "Completed")
+KILL_AFTER = 15
+"""Runs that the first operator brings up to date before it is killed."""
+AT_ONCE = 24
+REASON = "Completed"
+
+
+@pytest.fixture
+def mirrored(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+    """A site whose runs are shown in Prefect; nothing started."""
+    with open_site(cluster, tmp_path) as opened:
+        opened.install(quick(opened, prefect={"enabled": True}))
+        yield opened
+
+
+def finished_scan(site: Site, number: int, moment: datetime) -> Scan:
+    """A Scan of a file that went its whole way before."""
+    path = f"2026/before/{number:06d}.txt"
+    spec = ScanSpec(beamline="BL402", path=path, size=1000 + number, modified_at=moment)
+    conditions = [
+        Condition(type=kind, status=ConditionStatus.TRUE, reason=REASON, last_transition_time=moment)
+        for kind in SCAN_CONDITIONS
+    ]
+    content = Content(size=spec.size, modified_at=moment)
+    status = ScanStatus(
+        observed_generation=1, content=content, phase=ScanPhase.PRUNE_SCHEDULED, message="done", conditions=conditions
+    )
+    metadata = Metadata(
+        name=scan_name("BL402", "data402", path), namespace=site.namespace, labels={LABEL_BEAMLINE: "BL402"}
+    )
+    return Scan(metadata=metadata, spec=spec, status=status)
+
+
+def make_backlog(site: Site, count: int) -> set[str]:
+    """Create so many finished Scans; returns their uids."""
+
+    async def make() -> set[str]:
+        configuration = Configuration()
+        await load_kube_config(config_file=str(site.cluster.kubeconfig), client_configuration=configuration)
+        slots = asyncio.Semaphore(AT_ONCE)
+        async with Api(ApiClient(configuration), site.namespace) as api:
+
+            async def one(number: int) -> str:
+                async with slots:
+                    wanted = finished_scan(site, number, now() - timedelta(hours=1))
+                    made = await api.create(wanted)
+                    await api.replace_status(made.model_copy(update={"status": wanted.status}))
+                    return made.metadata.uid or ""
+
+            return set(await asyncio.gather(*map(one, range(count))))
+
+    return asyncio.run(make())
+
+
+def metric(port: int, line: str) -> float:
+    """Value of one line of /metrics; -1 while nobody answers or knows it."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            found = re.search(rf"^{re.escape(line)} (\S+)$", answer.read().decode(), re.MULTILINE)
+    except OSError:
+        return -1
+    return float(found[1]) if found else -1
+
+
+def watermark(site: Site) -> datetime:
+    """How far the mirror has come, as the Lease keeps it; the epoch while it keeps nothing."""
+    lease = site.cluster.kubectl("get", "lease", OPERATOR_LEASE, "-n", site.namespace, "-o", "json")
+    found = re.search(rf'"{re.escape(SCANS_WATERMARK)}": "([^"]+)"', lease)
+    return datetime.fromisoformat(found[1]) if found else EPOCH
+
+
+def check_mirror(site: Site, prefect: PrefectServerProcess, backlog: set[str]) -> None:
+    """One run for each object, complete, in order, with one page."""
+    live = {scan.metadata.uid or "" for scan in site.objects(Scan)} - backlog
+    runs = prefect.runs("new_file_402") | prefect.runs("new_file_631")
+    assert runs.keys() == live | backlog
+    assert Counter(run["state_name"] for run in runs.values()) == {"Completed": len(runs)}
+    artifacts = prefect.ask("POST", "/artifacts/count", {"artifacts": {"key": {"like_": "bl"}}})
+    transfers = prefect.runs("run_dichroism_dispatcher")
+    assert transfers.keys() == {transfer.metadata.uid for transfer in site.transfers()}
+    assert {run["state_name"] for run in transfers.values()} <= {"Completed", "Failed"}
+    assert artifacts == len(runs) + len(transfers)
+    for uid in live:
+        shown = [name for _, name in prefect.states(runs[uid]["id"])]
+        assert shown == [name for name in ORDER if name in shown], "not in order, or told twice"
+
+
+def ended(prefect: PrefectServerProcess) -> int:
+    """How many runs have come to an end."""
+    states = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED"]}}}}
+    return int(prefect.ask("POST", "/flow_runs/count", states))
+
+
+def kept_up(port: int) -> bool:
+    """Whether Prefect shows everything."""
+    waiting = [metric(port, f'dichroism_mirror_waiting{{kind="{kind}"}}') for kind in ("Scan", "Transfer")]
+    return waiting == [0, 0] and metric(port, "dichroism_mirror_lag_seconds") == 0
+
+
+@pytest.mark.timeout(7200)
+def test_prefect_catches_up_after_an_outage_and_a_death_and_the_pipeline_does_not_notice(
+    mirrored: Site, prefect: PrefectServerProcess, full: bool
+) -> None:
+    site, port = mirrored, free_port()
+    prefect.clear()
+    prefect.stop()
+    campaign = Campaign(site)
+    backlog = make_backlog(site, 10_000 if full else 60)
+    operator = site.operator(port=port)
+    environment = {"PREFECT_API_URL": prefect.url, "DICHROISM_LEASE_SECONDS": LEASE_SECONDS}
+    operator.start(DICHROISM_KILL_AT=f"run-shown:{KILL_AFTER}", **environment)
+    started = time.monotonic()
+    campaign.add(250 if full else 5)
+    count = len(campaign.originals)
+    site.wait_until_succeeded(count + len(backlog), seconds=1200)
+    site.wait_for(lambda: all(one.finished for one in site.transfers()), "every Transfer is finished")
+    print(f"{count} live Scans done in {time.monotonic() - started:.0f} s while Prefect was down")
+    assert metric(port, 'dichroism_mirror_off{reason="PrefectUnavailable"}') == 1
+    assert operator.running
+    site.wait_for(lambda: watermark(site) > EPOCH, "the watermark is kept", seconds=30)
+    assert watermark(site) < now() - timedelta(minutes=30)
+    prefect.start()
+    started = time.monotonic()
+    assert operator.wait(seconds=600) == -9
+    with Supervisor(operator, **environment):
+        if full:
+            campaign.add(250)
+            site.wait_until_succeeded(len(campaign.originals) + len(backlog), seconds=1200)
+            count = len(campaign.originals) - count
+            print(f"{count} live Scans done {time.monotonic() - started:.0f} s after Prefect was back")
+        expected = len(backlog) + len(campaign.originals)
+        site.wait_for(lambda: ended(prefect) >= expected + len(site.transfers()), "all runs have ended", seconds=5400)
+        site.wait_for(lambda: kept_up(port), "Prefect shows everything", seconds=60)
+        print(f"Prefect shows {expected} Scans {time.monotonic() - started:.0f} s later")
+        site.wait_for(lambda: watermark(site) > now() - timedelta(minutes=2), "the watermark has moved", seconds=60)
+    check_mirror(site, prefect, backlog)
+    assert "Traceback" not in operator.words()
+
+
+def test_a_pool_that_others_use_turns_the_mirror_off_and_nothing_else(
+    mirrored: Site, empty_prefect: PrefectServerProcess
+) -> None:
+    site, port = mirrored, free_port()
+    made: dict[str, Any] = empty_prefect.ask(
+        "POST", "/work_pools/", {"name": "new_file_dichroism_pool", "type": "docker"}
+    )
+    campaign = Campaign(site)
+    with Supervisor(site.operator(port=port), PREFECT_API_URL=empty_prefect.url):
+        campaign.add(2)
+        site.wait_until_succeeded(len(campaign.originals))
+        site.wait_for(lambda: site.events(OPERATOR_LEASE).get("PoolInUse"), "an Event says so")
+        assert metric(port, 'dichroism_mirror_off{reason="PoolInUse"}') == 1
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+            said = answer.read().decode().splitlines()
+    assert (said[0], said[1].split(":")[0:2]) == ("ok", ["the Prefect mirror is off", " PoolInUse"])
+    assert empty_prefect.ask("GET", "/work_pools/new_file_dichroism_pool") == made
+    campaign.check()
