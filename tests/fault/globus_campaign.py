@@ -228,7 +228,7 @@ class GlobusCampaign(Campaign):
         assert len(labels) == len(set(labels)), "two tasks for one batch"
         for transfer in transfers:
             if transfer.status.task_id:
-                assert tasks[transfer.spec.submission_id] == transfer.status.task_id, transfer.name
+                assert tasks.get(transfer.spec.submission_id) == transfer.status.task_id, transfer.name
         twice = {path.lstrip("/") for _, path, _, _ in sent}
         assert twice <= self.sent_again, "the same content was sent twice"
         return {
