@@ -73,6 +73,7 @@ def test_every_file_arrives_or_says_why_and_nothing_is_sent_twice(
     campaign = GlobusCampaign(globus_site, SEED, wave=-(-FILES // waves // 2) if full else 3, stalled_s=60 * full)
     troubles = {one.__name__: one for one in TROUBLES}
     began = time.monotonic()
+    corrupt_for_ever(campaign)
     for number, step in enumerate(plan(campaign, rounds, kills_a_point)):
         print(f"{time.monotonic() - began:5.0f} s: {number + 1} of {waves}, {step}", flush=True)
         if step in troubles:
@@ -82,7 +83,6 @@ def test_every_file_arrives_or_says_why_and_nothing_is_sent_twice(
         else:
             campaign.kill(f"before {step}")
             campaign.killed_at(step)
-    corrupt_for_ever(campaign)
     counts = campaign.check_hop(campaign.finish(900 if full else 240))
     kills.update(campaign.ends)
     print("\n".join(f"{count:7,d}  {what}" for what, count in counts.items()))

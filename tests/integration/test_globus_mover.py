@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from dichroism_crds.reasons import Reason
+from dichroism_operator.movers.base import Item
 from tests.emulators.globus.process import GlobusEmulator
 from tests.integration.globus_hop import GlobusHop, globus_service, new_hop
-from tests.unit.mover_contract import MoverContract
+from tests.unit.mover_contract import MOMENT, MoverContract
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,15 @@ def hop(service: GlobusEmulator) -> Iterator[GlobusHop]:
     hop = new_hop(service)
     with hop.globus:
         yield hop
+
+
+def test_a_task_of_which_nothing_was_posted_has_no_task_id(hop: GlobusHop) -> None:
+    """Whoever names a task may have left half of a file at the destination."""
+    task = hop.task(Item("gone.txt", 1, MOMENT))
+    assert hop.mover.start(task) is None
+    (result,) = hop.mover.poll([task.submission_id])[task.submission_id].results
+    assert result.reason == Reason.SOURCE_MISSING
+    assert hop.tasks() == []
 
 
 class TestGlobusMover(MoverContract):

@@ -142,9 +142,10 @@ class Mover(Protocol):
     def new_submission_id(self) -> str:
         """A fresh idempotency key, to be made durable before :meth:`start`."""
 
-    def start(self, task: Task) -> str:
+    def start(self, task: Task) -> str | None:
         """Start the task, or join it when this submission id was started before; returns the mover's task id.
 
+        None: it ended before anything was begun, so nothing of it can lie at the destination.
         A task that an outage ended (FAILED with a reason, not over) is started again.
         """
 

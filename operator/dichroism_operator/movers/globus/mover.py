@@ -93,7 +93,7 @@ class GlobusMover:
         """An id that the service gave out for one task."""
         return submission.new_submission_id(self._connection)
 
-    def start(self, task: Task) -> str:
+    def start(self, task: Task) -> str | None:
         """Post the task, or find the one that was posted with this submission id.
 
         Raises:
@@ -102,14 +102,15 @@ class GlobusMover:
         """
         flight = self._flights.get(task.submission_id)
         if flight and (flight.task_id or flight.end):
-            return flight.task_id or task.submission_id
+            return flight.task_id
         maybe_posted = task.resumed or flight is not None
         if maybe_posted and (found := submission.find(self._connection, task.label)):
             return self._adopt(flight or self._unknown(task), found)
         if task.created_at and now() - task.created_at > submission.SUBMISSION_LIFE:
-            return self._expired(task, "it was made durable more than 12 h ago and never used")
+            self._expired(task, "it was made durable more than 12 h ago and never used")
+            return None
         flight = flight or self._prepare(task)
-        return flight.task_id or (task.submission_id if flight.end else self._post(flight))
+        return flight.task_id if flight.task_id or flight.end else self._post(flight)
 
     def _prepare(self, task: Task) -> Flight:
         """Look at both ends and clear the way; from here on the same items are posted, however often."""
@@ -130,7 +131,7 @@ class GlobusMover:
         paths = legal(task.items)
         return Flight(task, ends, paths.good, complete=False, troubles=paths.troubles)
 
-    def _post(self, flight: Flight) -> str:
+    def _post(self, flight: Flight) -> str | None:
         task = flight.task
         source, destination = flight.ends
         data = submission.transfer_data(task, flight.items, source, destination, now() + submission.DEADLINE)
@@ -139,7 +140,8 @@ class GlobusMover:
         except submission.SubmissionRefusedError as refusal:
             if found := submission.find(self._connection, task.label):
                 return self._adopt(flight, found)
-            return self._expired(task, str(refusal))
+            self._expired(task, str(refusal))
+            return None
         except MoverUnavailable as outage:
             if outage.reason == Reason.CONFLICTING_TASK and (found := submission.find(self._connection, task.label)):
                 return self._adopt(flight, found)
@@ -156,12 +158,11 @@ class GlobusMover:
         self._flights.posted(flight, found.task_id)
         return found.task_id
 
-    def _expired(self, task: Task, why: str) -> str:
+    def _expired(self, task: Task, why: str) -> None:
         ends = (self._collection(task.source), self._collection(task.destination))
         flight = self._flights.put(Flight(task, ends, (), complete=True))
         text = f"the submission id can't be used any more ({why}); the files are planned again"
         flight.end = Progress(TaskState.FAILED, message=text, reason=Reason.SUBMISSION_EXPIRED, over=True)
-        return task.submission_id
 
     def poll(self, submission_ids: AbstractCollection[str]) -> Mapping[str, Progress]:
         """State of each task; most calls are answered from memory, for all lanes of the process together.
