@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import config as kube_config
@@ -156,6 +157,8 @@ class Api:
             ) from error
         configuration.connection_pool_maxsize = CONNECTIONS
         configuration.retries = 1
+        # Looking for a proxy and for a password in ~/.netrc takes two threads a request, and no password there is ours.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         return cls(ApiClient(configuration), namespace or context_namespace or "default", kubeconfig)
 
     async def __aenter__(self) -> Self:

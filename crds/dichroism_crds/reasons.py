@@ -112,7 +112,7 @@ class KeptReason(StrEnum):
     ALREADY_GONE = "AlreadyGone", "The file was not there any more.", True
     SUPERSEDED = "Superseded", "A newer content of the Scan took this path.", True
     SOURCE_CHANGED = "SourceChanged", "The file at the path is not the content that was scheduled.", True
-    SOURCE_MOVED = "SourceMoved", "The file was moved to another path after it was copied.", True
+    SOURCE_MOVED = "SourceMoved", "The file was moved away from this path.", True
 
     description: str
     settled: bool

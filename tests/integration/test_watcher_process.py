@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dichroism_crds import timestamps
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
@@ -315,12 +316,18 @@ def test_a_missing_root_is_unhealthy_and_told_once_and_work_goes_on_when_it_is_b
     assert 'dichroism_watcher_accepted_total{beamline="BL402"} 3' in ask(port, "/metrics")[1]
 
 
-def test_without_rights_it_says_so_and_goes_on_once_it_has_them(site: Site) -> None:
+def test_without_a_valid_token_or_rights_it_says_so_and_goes_on_once_it_has_them(site: Site) -> None:
     kubectl, namespace = site.cluster.kubectl, site.namespace
     kubectl("create", "serviceaccount", "watcher", "-n", namespace)
     (file,) = generate(site.roots["data402"], "BL402", 1, points=5)
-    site.start(kubeconfig=site.cluster.kubeconfig_for(namespace, "watcher"))
-    site.until(lambda: any("Denied" in line.get("reason", "") for line in site.log()), "the refusal is not told")
+    good = site.cluster.kubeconfig_for(namespace, "watcher").read_text()
+    token = yaml.safe_load(good)["users"][0]["user"]["token"]
+    kubeconfig = site.config.with_name("kubeconfig")
+    kubeconfig.write_text(good.replace(token, "expired"))
+    site.start(kubeconfig=kubeconfig)
+    site.until(lambda: any("Unauthorized" in line.get("reason", "") for line in site.log()), "the refusal is not told")
+    kubeconfig.write_text(good)
+    site.until(lambda: any("forbidden" in line.get("reason", "") for line in site.log()), "the token is not read again")
     kubectl(
         "create", "role", "watcher", "-n", namespace,
         "--verb=get,list,watch,create,patch", "--resource=scans.dichroism.als.lbl.gov",

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dichroism_crds.config import Hold
-from dichroism_crds.kinds import Checksum, Content
+from dichroism_crds.kinds import Checksum, Content, Scan
+from dichroism_crds.names import ANNOTATION_MOVED_TO
 from dichroism_crds.reasons import KeptReason
+from dichroism_operator import calendar
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat
 from dichroism_operator.prune.decision import backoff, due_at, needed_copies
 from tests.unit.prune_cases import (
@@ -103,12 +105,24 @@ REMOVED: dict[str, tuple[Change, KeptReason]] = {
     ),
     "nothing verified": (lambda w: w.but(states={}), KeptReason.AWAITING_VERIFICATION),
     "gone": (lambda w: w.but(found=None), KeptReason.ALREADY_GONE),
+    "moved": (lambda w: w.but(found=None, scan=moved(scan())), KeptReason.SOURCE_MOVED),
     "another size": (lambda w: w.but(found=FileStat(SIZE + 1, WRITTEN)), KeptReason.SOURCE_CHANGED),
     "another time": (lambda w: w.but(found=FileStat(SIZE, WRITTEN + MICROSECOND)), KeptReason.SOURCE_CHANGED),
     "path in the private folder": (lambda w: w.with_item(path=".dichroism/trash/x/0-a"), KeptReason.UNREADABLE),
     "path that climbs": (lambda w: w.with_item(path="2026/../../etc/passwd"), KeptReason.UNREADABLE),
     "absolute path": (lambda w: w.with_item(path="/etc/passwd"), KeptReason.UNREADABLE),
 }
+
+
+def moved(one: Scan) -> Scan:
+    one.metadata.annotations[ANNOTATION_MOVED_TO] = "sorted/a.txt"
+    return one
+
+
+def test_a_copy_elsewhere_is_gone_and_not_moved_when_the_source_was_moved() -> None:
+    today = config()
+    on_cfs = calendar.build_prune([scan()], today.beamlines["BL402"], "nersc402", today, 1)
+    assert World(prune=on_cfs, found=None, scan=moved(scan())).decide() == KeptReason.ALREADY_GONE
 
 
 def test_a_due_file_with_proven_copies_may_go() -> None:

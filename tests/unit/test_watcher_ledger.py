@@ -3,7 +3,7 @@
 from dichroism_crds import timestamps
 from dichroism_crds.config.quantities import parse_moment
 from dichroism_watcher.ledger import Ledger
-from dichroism_watcher.records import Changes, FileContent, KnownScan
+from dichroism_watcher.records import Changes, FileContent, Held, KnownScan, Missing
 from dichroism_watcher.stability import Look, Seen
 from dichroism_watcher.walk import Listing
 
@@ -228,3 +228,129 @@ def test_a_removed_folder_is_forgotten() -> None:
     ledger.observe(Listing("", Look(50, 50)))
     assert ledger.end_pass().vanished == ["day/a.txt"]
     assert sum(ledger.counts()) == 0
+
+
+def glance(ledger: Ledger, at: float, files: dict[str, Seen], told: frozenset[str] = frozenset()) -> Changes:
+    return ledger.glance(Listing("day", Look(at, at), list(files.items()), told=told))
+
+
+def test_a_glance_says_when_the_file_may_be_finished_and_forgets_nobody() -> None:
+    ledger = Ledger(QUIET, SINCE)
+    look(ledger, 0, {"a.txt": FILE, "b.txt": FILE})
+    assert glance(ledger, 3, {"c.txt": FILE}).due == [(13, "day/c.txt")]
+    assert glance(ledger, 12, {"c.txt": FILE}).due == [(13, "day/c.txt")]
+    changes = glance(ledger, 13, {"c.txt": FILE})
+    assert (changes.to_submit, changes.due) == (["day/c.txt"], [])
+    assert look(ledger, 20, {"a.txt": FILE, "b.txt": FILE, "c.txt": FILE}).to_submit == ["day/a.txt", "day/b.txt"]
+
+
+def test_a_pass_that_began_before_a_glance_undoes_nothing_that_the_glance_saw() -> None:
+    ledger = Ledger(QUIET, SINCE)
+    glance(ledger, 5, {"new.txt": FILE, "grown.txt": FILE._replace(size=101)})
+    stale = Listing("day", Look(4, 4.5), [("grown.txt", FILE)])
+    ledger.begin_pass()
+    assert ledger.observe(stale).vanished == []
+    assert ledger.end_pass().vanished == []
+    changes = glance(ledger, 15, {"new.txt": FILE, "grown.txt": FILE._replace(size=101)})
+    assert changes.to_submit == ["day/new.txt", "day/grown.txt"]
+
+
+def test_a_file_whose_end_was_told_waits_for_a_second_only() -> None:
+    ledger = Ledger(QUIET, SINCE)
+    told = frozenset({"a.txt"})
+    assert glance(ledger, 0, {"a.txt": FILE}, told).due == [(1, "day/a.txt")]
+    assert glance(ledger, 1, {"a.txt": FILE}, told).to_submit == ["day/a.txt"]
+    longer = {"a.txt": FILE._replace(size=101)}
+    assert glance(ledger, 2, longer).due == [(12, "day/a.txt")]
+
+
+def restored(*, safe: bool, scan_path: str | None = None, seen: Seen = FILE) -> Ledger:
+    ledger = Ledger(QUIET, SINCE)
+    ledger.restore("day/a.txt", Held(FileContent.of(seen), 1, seen.inode, safe, scan_path))
+    return ledger
+
+
+def test_what_the_journal_calls_safe_is_not_looked_at_again() -> None:
+    ledger = restored(safe=True)
+    ledger.relisted({}, 0)
+    look(ledger, 0, {"a.txt": FILE})
+    assert look(ledger, QUIET, {"a.txt": FILE}) == Changes()
+
+
+def test_what_the_journal_calls_accepted_is_submitted_when_its_scan_is_gone_however_old_it_is() -> None:
+    old = FILE._replace(mtime_ns=SINCE - 1000)
+    ledger = restored(safe=False, seen=old)
+    ledger.relisted({}, 0)
+    look(ledger, 0, {"a.txt": old})
+    assert look(ledger, QUIET, {"a.txt": old}).to_submit == ["day/a.txt"]
+
+
+def test_files_of_the_journal_that_went_are_told() -> None:
+    assert look(restored(safe=True), 0, {}).missing == {"day": Missing()}
+    ledger = restored(safe=False)
+    ledger.begin_pass()
+    ledger.observe(Listing("", Look(0, 0)))
+    assert ledger.end_pass().gone == ["day/a.txt"]
+    assert ledger.end_pass().gone == []
+
+
+def test_files_of_the_journal_that_cannot_be_looked_at_are_not_called_gone() -> None:
+    ledger = restored(safe=False)
+    ledger.begin_pass()
+    ledger.observe(Listing("", Look(0, 0), unreadable={"day": "Stale file handle"}))
+    assert ledger.end_pass().gone == []
+
+
+def test_an_old_file_that_had_a_scan_under_another_content_counts_when_it_is_tracked() -> None:
+    old = FILE._replace(mtime_ns=SINCE - 1000)
+    ledger = restored(safe=True, seen=old)
+    ledger.relisted({}, 0)
+    changed = {"a.txt": old._replace(size=7)}
+    assert look(ledger, 0, changed).missing == {"day": Missing(frozenset({"a.txt"}), frozenset({"a.txt"}))}
+    ledger.track("day/a.txt")
+    look(ledger, 1, changed)
+    assert look(ledger, 1 + QUIET, changed).to_submit == ["day/a.txt"]
+
+
+def test_a_moved_file_is_held_by_the_scan_of_its_old_path_until_it_changes() -> None:
+    ledger = finished()
+    before = KnownScan(CONTENT, succeeded=False, transferred=True)
+    ledger.relisted({"old.txt": before}, 0)
+    changes = ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
+    assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=False, scan_path="old.txt")}
+    changes = ledger.told("old.txt", before._replace(succeeded=True, moved=True))
+    assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=True, scan_path="old.txt")}
+    assert ledger.counts().settled == 1
+
+
+def test_a_moved_file_gets_its_own_scan_when_the_one_of_its_old_path_goes_or_it_changes() -> None:
+    ledger = finished()
+    ledger.relisted({"old.txt": KnownScan(CONTENT, succeeded=False, transferred=True)}, 0)
+    ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
+    assert ledger.told("old.txt", None).to_submit == ["day/a.txt"]
+
+
+def test_a_file_that_is_back_at_the_path_of_its_scan_has_its_scan_told() -> None:
+    ledger = Ledger(QUIET, SINCE)
+    ledger.relisted({"day/a.txt": KnownScan(CONTENT, succeeded=False, transferred=True, moved=True)}, 0)
+    look(ledger, 0, {"a.txt": FILE})
+    assert look(ledger, QUIET, {"a.txt": FILE}).to_submit == ["day/a.txt"]
+    ledger.accepted("day/a.txt", CONTENT, at=12)
+    assert ledger.counts().accepted == 1
+    assert ledger.known("day/a.txt") == KnownScan(CONTENT, succeeded=False, transferred=True)
+
+
+def test_a_scan_that_the_watch_says_is_deleted_or_changed_is_submitted_again() -> None:
+    ledger = accepted()
+    assert ledger.told("day/a.txt", None).to_submit == ["day/a.txt"]
+    ledger = accepted()
+    assert ledger.told("day/a.txt", KnownScan(CONTENT._replace(size=1), succeeded=True)).to_submit == ["day/a.txt"]
+
+
+def test_the_success_of_a_scan_whose_file_is_gone_is_told_once() -> None:
+    ledger = Ledger(QUIET, SINCE)
+    done = KnownScan(CONTENT, succeeded=True)
+    assert ledger.relisted({"day/a.txt": done}, 0).succeeded == {"day/a.txt": CONTENT}
+    assert ledger.relisted({"day/a.txt": done}, 1).succeeded == {}
+    assert ledger.told("day/a.txt", done).succeeded == {}
+    assert ledger.told("day/b.txt", done).succeeded == {"day/b.txt": CONTENT}

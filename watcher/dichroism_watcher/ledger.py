@@ -40,7 +40,7 @@ class Ledger:
         self._open: dict[str, dict[str, FileRecord]] = {}
         self._settled: dict[str, array[int]] = {}
         self._known: dict[str, KnownScan] = {}
-        self._expected: set[str] = set()
+        self._expected: dict[str, FileContent | None] = {}
         self._moved: dict[str, str] = {}
         self._moved_to: dict[str, str] = {}
         self._visited: set[str] = set()
@@ -52,7 +52,7 @@ class Ledger:
             folder, _, name = path.rpartition("/")
             self._settled.setdefault(folder, array("Q")).append(_mark(name, *held.content))
             return
-        self._expected.add(path)
+        self._expected[path] = held.content
         if held.scan_path is not None:
             self._link(path, held.scan_path)
 
@@ -182,12 +182,12 @@ class Ledger:
         for path in [path for path in self._expected if not self._hidden(path)]:
             # It had a Scan when the journal was last written, and was not met.
             changes.gone.append(path)
-            self._expected.discard(path)
+            del self._expected[path]
         return changes
 
     def track(self, path: str) -> None:
         """A file that is older than ``since`` counts nevertheless: it had a Scan before."""
-        self._expected.add(path)
+        self._expected[path] = None
 
     def _look_at(
         self, listing: Listing, name: str, seen: Seen, record: FileRecord | None, changes: Changes
@@ -205,7 +205,8 @@ class Ledger:
                 if not record.illegal:
                     changes.due.append((record.stillness.since + self._quiet_period(listing, name), path))
             record.tracked = tracked
-            self._expected.discard(path)
+            if self._expected.pop(path, record.content) != record.content:
+                self._unlink(path)
         record.device = listing.device
         if not record.illegal:
             self._advance(path, record, seen, listing, changes)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from dichroism_crds.names import Origin
 from dichroism_watcher.journal_file import Row
-from dichroism_watcher.records import KnownScan, Submission
+from dichroism_watcher.records import Held, KnownScan, Submission
 
 
 def is_safe(submission: Submission, row: Row | None) -> bool:
@@ -25,6 +25,14 @@ def origin_of(submission: Submission, row: Row | None, born_ns: int) -> Origin:
     if row is not None and row.content == submission.content:
         return Origin.RECOVERED
     return Origin.RECOVERED if submission.changed_ns <= born_ns else Origin.LIVE
+
+
+def row_of(beamline: str, path: str, held: Held, before: Row | None) -> Row:
+    """The journal's row of what the API holds of a file. A content that was safe stays so, with the Scan it had."""
+    safe, scan_path = held.safe, held.scan_path
+    if before is not None and before.safe and before.content == held.content:
+        safe, scan_path = True, held.scan_path or before.scan_path
+    return Row(beamline, path, held.content, held.device, held.inode, safe, scan_path)
 
 
 def places_before(path: str, rows: Iterable[Row], known: Callable[[str], KnownScan | None]) -> list[Row]:

@@ -14,9 +14,9 @@ from dichroism_crds import timestamps
 from dichroism_crds.client import Api
 from dichroism_crds.config import Beamline
 from dichroism_watcher.journal import Journal
-from dichroism_watcher.journal_file import Row
 from dichroism_watcher.ledger import Ledger
 from dichroism_watcher.passes import Passes
+from dichroism_watcher.recognise import row_of
 from dichroism_watcher.records import Changes, Counts, FileContent, Held, KnownScan, Missing, State
 from dichroism_watcher.submitter import Submitter
 from dichroism_watcher.throttle import Throttle
@@ -111,11 +111,7 @@ class BeamlineWatch:
                 self._journal.put(row._replace(gone_at=_seconds()))
 
     def _hold(self, path: str, held: Held) -> None:
-        before = self._journal.row(self.name, path)
-        # What was safe once stays so, should a person have a step done again.
-        safe = held.safe or (before is not None and before.safe and before.content == held.content)
-        scan_path = before.scan_path if safe and not held.scan_path and before is not None else held.scan_path
-        self._journal.put(Row(self.name, path, held.content, held.device, held.inode, safe, scan_path))
+        self._journal.put(row_of(self.name, path, held, self._journal.row(self.name, path)))
 
     def _note_success(self, path: str, content: FileContent) -> None:
         row = self._journal.row(self.name, path)

@@ -76,13 +76,19 @@ def not_as_scheduled(case: Case, found: FileStat | None) -> KeptReason | None:
     if case.item.path.split("/", 1)[0] == PRIVATE_DIR:
         return KeptReason.UNREADABLE
     if found is None:
-        moved = case.scan is not None and ANNOTATION_MOVED_TO in case.scan.metadata.annotations
-        return KeptReason.SOURCE_MOVED if moved else KeptReason.ALREADY_GONE
+        return KeptReason.SOURCE_MOVED if _moved_at_source(case) else KeptReason.ALREADY_GONE
     if is_item(case.item, found):
         return None
     if case.scan and _same_content(case.scan.content, found.size, found.modified_at):
         return KeptReason.SUPERSEDED
     return KeptReason.SOURCE_CHANGED
+
+
+def _moved_at_source(case: Case) -> bool:
+    """Whether the watcher told that the file has another path by now; copies elsewhere stay where they are."""
+    beamline = case.config.beamlines.get(case.prune.spec.beamline)
+    at_source = beamline is not None and beamline.watch.root == case.prune.spec.endpoint.name
+    return at_source and case.scan is not None and ANNOTATION_MOVED_TO in case.scan.metadata.annotations
 
 
 def forbidden(case: Case) -> KeptReason | None:
