@@ -53,7 +53,7 @@ MUTATIONS = (
     _one("need on tape", DECISION, NEEDS, NEEDS.replace("needs}", "needs if need.name != 'hpss402'}")),
     _one("proof of the needs", DECISION, " or unproven(case, states)", ""),
     _one("size of the file", DECISION, "found.size == item.size and ", ""),
-    _one("time of the file", DECISION, " and same_time(found.modified_at, item.modified_at)", ""),
+    _one("time of the file", DECISION, " and kept_time(found.modified_at, item.modified_at)", ""),
     _one("size of a copy", "movers/verifying.py", "if found.st_size != copy.size or ", "if "),
     _one("digest of a copy on disk", "movers/verifying.py", "sha256_from_disk(fd, no_checkpoint) ==", "True or"),
     _one("digest of a copy on tape", BUNDLE, " and _sha256_of(opened, found) == sha256", ""),
