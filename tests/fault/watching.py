@@ -63,6 +63,7 @@ class Watching:
         self._prefix: tuple[str, ...] = WITHOUT_ROOT
         self._environment: dict[str, str] = {}
         self._seed = seed
+        self._log_at = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -121,12 +122,27 @@ class Watching:
         command += ["--config", str(self.folder / "config.yml"), "--namespace", self.namespace, "--log-format", "json"]
         command += ["--journal", str(self.state / "journal.sqlite"), "--health-port", str(self.port), "--rate", "500"]
         with self.log.open("ab") as log:
+            self._log_at = log.tell()
             self.process = subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=log,
                 env=self.cluster.environment(self.proxy.kubeconfig) | self._environment | environment,
             )
+
+    def is_up(self, seconds: float) -> bool:
+        """Wait until this life has begun to watch; False when it ends before, as at a named instant."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            running = self.running
+            with self.log.open("rb") as log:
+                log.seek(self._log_at)
+                if b'"watching"' in log.read():
+                    return True
+            if not running:
+                return False
+            time.sleep(0.05)
+        return False
 
     def always(self, **environment: str) -> None:
         """Add to the environment of every later start."""
@@ -231,15 +247,6 @@ class Watching:
                 }
             except sqlite3.OperationalError:
                 return set()
-
-    def has_work(self) -> bool:
-        """Whether files are being written, or there are fewer Scans than finished files."""
-        return self.writing or asyncio.run(self._count()) < sum(one.scan for one in self.outcomes().values())
-
-    async def _count(self) -> int:
-        async with acting(self.cluster, self.namespace) as api:
-            page = await api.request("GET", api.path(Scan), query={"limit": 1})
-            return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0)) + len(self.collected)
 
     # --- what must be true
 
