@@ -130,7 +130,7 @@ def test_runs_at_the_same_time_do_not_disturb_each_other(root: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         pool.submit(take_away_the_folder_above)
         try:
-            assert all(pool.map(run, range(30)))
+            assert all(pool.map(run, range(150)))
         finally:
             over.set()
     assert not (root / DOCTOR).exists()
