@@ -1,9 +1,11 @@
 """A round trip on an endpoint touches nothing but its own folder, and takes everything away again."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,10 +116,21 @@ def test_a_copy_on_the_way_is_a_leftover_only_when_nobody_holds_it(root: Path, m
 
 
 def test_runs_at_the_same_time_do_not_disturb_each_other(root: Path) -> None:
+    over = threading.Event()
+
     def run(_: int) -> bool:
         with Mount(Endpoint(name="nersc402", root_path="/cfs", mount=root)) as mount:
             return make_round_trip(mount).intact
 
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(run, range(100)))
+    def take_away_the_folder_above() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                (root / DOCTOR).rmdir()
+
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(take_away_the_folder_above)
+        try:
+            assert all(pool.map(run, range(150)))
+        finally:
+            over.set()
     assert not (root / DOCTOR).exists()

@@ -23,7 +23,7 @@ CONTENT = secrets.token_bytes(4096)
 MTIME_NS = 1_700_000_000_123_456_789
 """A time with a digit in every place, to see how many of them are kept."""
 _OLD = timedelta(hours=1)
-_TRIES = 5
+_TRIES = 100
 _OURS = re.compile(r"[0-9a-f]{16}\Z")
 _WRITTEN, _RENAMED, _MOVED, _TAKEN = "written", "renamed", "moved", "taken"
 
@@ -70,31 +70,29 @@ def make_round_trip(mount: Mount) -> RoundTrip:
 def _own_folder(mount: Mount) -> Iterator[int]:
     """A folder of this run alone. The one above it goes too, because a later run may be another user's."""
     name = secrets.token_hex(8)
+    _make(mount, name)
     try:
-        with _made_above(mount, name) as above:
-            try:
-                with mount.folder(f"{DOCTOR}/{name}") as folder:
-                    yield folder
-            finally:
-                _remove(above, name)
+        with mount.folder(f"{DOCTOR}/{name}") as folder:
+            yield folder
     finally:
-        with suppress(OSError), mount.folder(PRIVATE_DIR) as private:
-            os.rmdir(DOCTOR.rpartition("/")[2], dir_fd=private)
+        with suppress(OSError):
+            with mount.folder(DOCTOR) as above:
+                _remove(above, name)
+            with mount.folder(PRIVATE_DIR) as private:
+                os.rmdir(DOCTOR.rpartition("/")[2], dir_fd=private)
 
 
-@contextmanager
-def _made_above(mount: Mount, name: str) -> Iterator[int]:
-    """The folder above, in which the named one was made; another run may take the one above away in between."""
+def _make(mount: Mount, name: str) -> None:
+    """Make our folder; until it is there, another run that ends may take away the one above it."""
     for left in reversed(range(_TRIES)):
-        with mount.folder(DOCTOR, create=True) as above:
-            _remove_old(above)
-            try:
+        try:
+            with mount.folder(DOCTOR, create=True) as above:
+                _remove_old(above)
                 os.mkdir(name, dir_fd=above)
-            except FileNotFoundError:
-                if left:
-                    continue
+        except FileNotFoundError:
+            if not left:
                 raise
-            yield above
+        else:
             return
 
 
