@@ -26,7 +26,7 @@ $(READY): $(LOCK) pyproject.toml
 setup: $(READY) ## Make the virtual environment from the hash-checked lock
 
 .PHONY: demo
-demo: setup ## Show scans of both beamlines go their whole way on a real cluster (KEEP=1 leaves it running, MOVER=globus)
+demo: setup ## Show scans of both beamlines go their whole way (KEEP=1 stays, MOVER=globus, PREFECT=1)
 	$(BIN)/python -m tests.demo
 
 .PHONY: test

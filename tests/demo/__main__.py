@@ -2,7 +2,8 @@
 
 It ends with 0 only when every file arrived, was catalogued and archived, and the due ones were pruned after their
 copies had been verified again. ``KEEP=1`` leaves everything running. With ``MOVER=globus`` the first hop goes through
-an emulator of Globus, and so does the pruning of the acquisition folders.
+an emulator of Globus, and so does the pruning of the acquisition folders. ``PREFECT=1`` shows the runs in a real
+Prefect server as well.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, PrunePhase, Scan
 from tests import cluster as clusters
 from tests.chart import cronjob_name
 from tests.cluster import Cluster, ClusterError, CommandError, kubectl_path
+from tests.prefect.environment import PrefectError
+from tests.prefect.server import PrefectServerProcess
 from tests.samples import generate
 from tests.site import BEAMLINES, GlobusSite, Site
 
@@ -47,14 +51,17 @@ def main() -> int:
         shutil.rmtree(FOLDER, ignore_errors=True)
         with _cluster(keep) as cluster:
             site = SITES[mover](cluster, FOLDER, NAMESPACE, keep=keep)
+            prefect = _prefect(keep)
             try:
-                errors = _run(site, started)
+                errors = _run(site, prefect)
                 if keep:
-                    _explain(site)
+                    _explain(site, prefect)
             finally:
                 if not keep:
                     site.close()
-    except (ClusterError, CommandError, DemoError, AssertionError) as error:
+                    if prefect:
+                        prefect.close()
+    except (ClusterError, CommandError, DemoError, PrefectError, AssertionError) as error:
         print(f"\nThe demo failed: {error}\nLogs are in {_shown(FOLDER)}.", file=sys.stderr)
         return 1
     print(f"\nDone in {time.monotonic() - started:.0f} s, {errors} errors.")
@@ -71,14 +78,27 @@ def _cluster(keep: bool) -> Iterator[Cluster]:
             yield cluster
 
 
-def _run(site: Site, started: float) -> int:
+def _prefect(keep: bool) -> PrefectServerProcess | None:
+    """A Prefect server when one is asked for."""
+    if os.environ.get("PREFECT", "") in ("", "0"):
+        return None
+    _say("Starting a Prefect server (the first time it is installed, which takes a minute)")
+    server = PrefectServerProcess(FOLDER / "prefect", keep=keep)
+    server.start()
+    print(f"  {server.ui_url}")
+    return server
+
+
+def _run(site: Site, prefect: PrefectServerProcess | None) -> int:
     cluster = site.cluster
     if NAMESPACE not in cluster.kubectl("get", "namespaces", "-o", "name"):
         cluster.kubectl("create", "namespace", NAMESPACE)
     _say("Installing CRDs, Roles, config and CronJobs: what `helm template charts/dichroism` renders")
-    site.install()
+    site.scicat.start()
+    site.install(site.document() | {"prefect": {"enabled": bool(prefect)}})
     _say("Starting operator and watcher, each as its own service account")
-    operator, watcher = site.operator().start(), site.watcher().start()
+    mirrored = {"PREFECT_API_URL": prefect.url} if prefect else {}
+    operator, watcher = site.operator().start(**mirrored), site.watcher().start()
     _say("The beamlines measure: writing scan files of 4.0.2 and 6.3.1")
     files: dict[Path, str] = {}
     for number, (beamline, count) in enumerate(FILES.items()):
@@ -91,6 +111,8 @@ def _run(site: Site, started: float) -> int:
     if isinstance(site, GlobusSite):
         _show_tasks(site)
     _prune(site, "data402", files)
+    if prefect:
+        _show_runs(prefect, len(files))
     _say("kubectl get scans,transfers,prunes")
     for kind in ("scans", "transfers", "prunes"):
         print(cluster.kubectl("get", kind, "-n", NAMESPACE))
@@ -168,7 +190,30 @@ def _prune(site: Site, endpoint: str, files: dict[Path, str]) -> None:
     print(f"  {len(due)} files gone from {endpoint}; every one was verified again on CFS and tape before")
 
 
-def _explain(site: Site) -> None:
+def _show_runs(prefect: PrefectServerProcess, count: int) -> None:
+    """Wait until Prefect shows every Scan at its end, then say what it shows."""
+    _say("What Prefect shows of it")
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        runs = {name: prefect.runs(name) for name in ("new_file_402", "new_file_631", "run_dichroism_dispatcher")}
+        scans = [*runs["new_file_402"].values(), *runs["new_file_631"].values()]
+        if len(scans) == count and all(run["state_name"] == "Completed" for run in scans):
+            break
+        if time.monotonic() > end:
+            raise DemoError(f"Prefect shows {len(scans)} Scans, not all at their end, after {PATIENCE_S} s")
+        time.sleep(0.5)
+    for name, shown in runs.items():
+        states = Counter(run["state_name"] for run in shown.values())
+        told = ", ".join(f"{number} {state}" for state, number in states.items())
+        print(f"  {name:<26} {len(shown):>3} runs: {told}")
+    first = min(scans, key=lambda run: str(run["name"]))
+    print(f"  {first['name']}: " + " -> ".join(name for _, name in prefect.states(first["id"])))
+    print(f"  {prefect.ui_url}/runs")
+
+
+def _explain(site: Site, prefect: PrefectServerProcess | None) -> None:
+    shown = f"Prefect: {prefect.ui_url}/runs\n" if prefect else ""
+    stop = f" && kill {prefect.pid}" if prefect else ""
     kubectl = f"export KUBECONFIG={site.cluster.kubeconfig} PATH={kubectl_path().parent}:$PATH"
     print(
         f"""
@@ -185,7 +230,7 @@ def _explain(site: Site) -> None:
 Acquisition folders: {site.mount("data402")}
                      {site.mount("data631")}
 Logs: {_shown(FOLDER)}/operator.log and watcher.log
-Stop everything: make cluster-down STATE={_shown(FOLDER)}/cluster"""
+{shown}Stop everything: make cluster-down STATE={_shown(FOLDER)}/cluster{stop}"""
     )
 
 

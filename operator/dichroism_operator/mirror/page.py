@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Scan, Step, Transfer
 from dichroism_crds.names import ANNOTATION_RETRY
-from dichroism_crds.timestamps import format_time
 
 MOST_FAILED_SHOWN = 20
 _NOT_IN_A_KEY = re.compile(r"[^a-z0-9-]+")
@@ -52,19 +51,22 @@ def _steps(scan: Scan) -> str:
     rows = []
     for step in Step:
         condition = scan.condition(step)
-        when = format_time(condition.last_transition_time) if condition.last_transition_time else ""
-        rows.append(f"| {step} | {condition.status} | {condition.reason} | {when} | {_plain(condition.message)} |")
-    return "\n".join(["| step | done | reason | since | |", "|---|---|---|---|---|", *rows])
+        since = condition.last_transition_time
+        when = f"{since:%Y-%m-%d %H:%M:%SZ}" if since else ""
+        why = _plain(f"{condition.reason}: {condition.message}" if condition.message else condition.reason)
+        rows.append(f"| {step} | {condition.status} | {when} | {why} |")
+    return "\n".join(["| step | done | since | |", "|---|---|---|---|", *rows])
 
 
 def _copies(scan: Scan) -> str:
-    rows = []
+    """One line for each copy: tables as wide as a path are cut by Prefect's page."""
+    lines = []
     for copy in scan.status.copies:
-        where = f"{_code(copy.path)}, member {_code(copy.member)}" if copy.member else _code(copy.path)
-        rows.append(
-            f"| {copy.endpoint} | {where} | {copy.size} | {_code(copy.sha256[:12]) if copy.sha256 else 'not known'} |"
-        )
-    return "\n".join(["| verified copy on | path | bytes | sha256 |", "|---|---|---|---|", *rows])
+        digest = _code(copy.sha256[:12]) if copy.sha256 else "not known"
+        what = f"{copy.size} bytes, sha256 {digest}"
+        inside = f", member {_code(copy.member)}" if copy.member and copy.member != scan.spec.path else ""
+        lines.append(f"* **{copy.endpoint}**: {_code(copy.path)}{inside}, {what}")
+    return "\n".join(["Verified copies:", "", *lines])
 
 
 def _commands(scan: Scan, namespace: str) -> str:
