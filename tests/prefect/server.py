@@ -190,8 +190,5 @@ class PrefectServerProcess:
         """Remove all pools, deployments and runs: a test begins with an empty server."""
         for kind in ("flow_runs", "deployments", "flows", "work_pools"):
             while page := self.ask("POST", f"/{kind}/filter", {"limit": 200}):
-                if kind == "flow_runs":
-                    self.ask("POST", "/flow_runs/bulk_delete", {"limit": 50})
-                    continue
                 for one in page:
                     self.ask("DELETE", f"/{kind}/{one['name' if kind == 'work_pools' else 'id']}")

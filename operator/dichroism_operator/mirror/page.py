@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Scan, Step, Transfer
 from dichroism_crds.names import ANNOTATION_RETRY
+from dichroism_crds.timestamps import format_time
 
 MOST_FAILED_SHOWN = 20
 _NOT_IN_A_KEY = re.compile(r"[^a-z0-9-]+")
@@ -51,21 +52,17 @@ def _steps(scan: Scan) -> str:
     rows = []
     for step in Step:
         condition = scan.condition(step)
-        since = condition.last_transition_time
-        when = f"{since:%Y-%m-%d %H:%M:%SZ}" if since else ""
-        why = _plain(f"{condition.reason}: {condition.message}" if condition.message else condition.reason)
-        rows.append(f"| {step} | {condition.status} | {when} | {why} |")
-    return "\n".join(["| step | done | since | |", "|---|---|---|---|", *rows])
+        when = format_time(condition.last_transition_time) if condition.last_transition_time else ""
+        rows.append(f"| {step} | {condition.status} | {condition.reason} | {when} | {_plain(condition.message)} |")
+    return "\n".join(["| step | done | reason | since | |", "|---|---|---|---|---|", *rows])
 
 
 def _copies(scan: Scan) -> str:
-    """One line for each copy: tables as wide as a path are cut by Prefect's page."""
-    lines = []
+    rows = []
     for copy in scan.status.copies:
-        what = f"{copy.size} bytes, sha256 {_code(copy.checksum.value[:12])}"
-        inside = f", member {_code(copy.member)}" if copy.member and copy.member != scan.spec.path else ""
-        lines.append(f"* **{copy.endpoint}**: {_code(copy.path)}{inside}, {what}")
-    return "\n".join(["Verified copies:", "", *lines])
+        where = f"{_code(copy.path)}, member {_code(copy.member)}" if copy.member else _code(copy.path)
+        rows.append(f"| {copy.endpoint} | {where} | {copy.size} | {_code(copy.checksum.value[:12])} |")
+    return "\n".join(["| verified copy on | path | bytes | sha256 |", "|---|---|---|---|", *rows])
 
 
 def _commands(scan: Scan, namespace: str) -> str:
