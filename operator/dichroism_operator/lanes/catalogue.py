@@ -146,7 +146,7 @@ class CatalogueLane(StepLane):
             scan.name, scan.metadata.uid or "", self._unless_changed(scan, change)
         )
         if recorded and written:
-            self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None)
+            self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
         if recorded and recorded.beside and beside:
             await self._tell_beside(beside, recorded.beside)
 

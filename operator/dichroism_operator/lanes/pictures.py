@@ -78,15 +78,21 @@ class PictureLane(Lane):
         self._outages = 0
         self._paused_until = 0.0
 
-    def want(self, scan: Scan, *, fresh: bool = False) -> None:
-        """Take note of a Scan, whatever it needs; cheap, and called for every Scan that is seen."""
+    def want(self, scan: Scan, *, fresh: bool = False, at_once: bool = False) -> None:
+        """Take note of a Scan, whatever it needs; cheap, and called for every Scan that is seen.
+
+        Args:
+            scan: as it is now.
+            fresh: its dataset was made just now, so it has no picture.
+            at_once: its catalogue step was done just now; whatever an earlier try waits for may be over.
+        """
         if not self._needs(scan) or scan.name in self._working:
             return
         if self.settled(scan) and self._is_written_along(scan):
             return
         live = scan.metadata.labels.get(LABEL_ORIGIN, Origin.LIVE) == Origin.LIVE
         queue = self._queues.live if live else self._queues.others
-        if scan.name not in queue and len(queue) < _MOST_WAITING:
+        if (at_once and scan.name in queue) or (scan.name not in queue and len(queue) < _MOST_WAITING):
             queue[scan.name] = _Wanted(fresh)
             self.wake.set()
 
