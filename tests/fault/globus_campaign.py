@@ -26,6 +26,8 @@ QUICK = {GLOBUS_POLL: "0.4", GLOBUS_GRACE: "1.5", "DICHROISM_LEASE_SECONDS": "20
 
 A Lease is never waited for: see :meth:`GlobusCampaign.start`.
 """
+PATIENCE_S = 400.0
+"""A lane that is paused again and again looks after five minutes at the latest, and what is waited for comes then."""
 RATE = 20.0
 """Virtual seconds of the service in a real one."""
 HOUR, DAY = 3600.0, 86400.0
@@ -91,7 +93,7 @@ class GlobusCampaign(Campaign):
     def _ended(self, point: str) -> int:
         operator = self.operator
         assert operator is not None
-        self.site.wait_for(lambda: not operator.running, f"the operator was killed at {point}", 90)
+        self.site.wait_for(lambda: not operator.running, f"the operator was killed at {point}", PATIENCE_S)
         return operator.wait()
 
     # files
@@ -122,7 +124,7 @@ class GlobusCampaign(Campaign):
             return [task for task in self.unended() if task["nice_status"] == "TIMEOUT"]
 
         try:
-            yield self.site.wait_for(held, "a task is held up")
+            yield self.site.wait_for(held, "a task is held up", PATIENCE_S)
         finally:
             self.lift()
 
@@ -148,7 +150,7 @@ class GlobusCampaign(Campaign):
                 self._log_from = at + len(words)
             return at >= 0
 
-        self.site.wait_for(said, f"the operator says {words!r}", 60)
+        self.site.wait_for(said, f"the operator says {words!r}", PATIENCE_S)
 
     def listen(self) -> None:
         """What was logged so far is no answer to the next wait."""

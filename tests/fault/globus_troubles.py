@@ -16,7 +16,7 @@ from globus_sdk import TransferData
 from dichroism_crds.reasons import Reason
 from tests.emulators.globus.faults import Action, Point
 from tests.emulators.globus.sdk import transfer_client
-from tests.fault.globus_campaign import DAY, HOUR, GlobusCampaign
+from tests.fault.globus_campaign import DAY, HOUR, PATIENCE_S, GlobusCampaign
 from tests.fault.test_two_operators import LEASE_LOST, is_stopped
 from tests.site import BEAMLINES
 
@@ -115,7 +115,7 @@ def task_inactive(campaign: GlobusCampaign) -> None:
         campaign.listen()
         campaign.globus.deactivate(tasks[0]["task_id"])
         ended = partial(_has_ended, campaign, tasks[0]["task_id"])
-        campaign.site.wait_for(ended, "the inactive task was canceled")
+        campaign.site.wait_for(ended, "the inactive task was canceled", PATIENCE_S)
 
 
 def _has_ended(campaign: GlobusCampaign, task_id: str) -> bool:
@@ -213,7 +213,7 @@ def history_purged(campaign: GlobusCampaign) -> None:
     """Nobody looked for so long that the service forgot the files of a task, or the whole task."""
     campaign.kill("before a history was purged")
     campaign.killed_at("task-posted")
-    campaign.site.wait_for(lambda: not _going_on(campaign), "the tasks have ended")
+    campaign.site.wait_for(lambda: not _going_on(campaign), "the tasks have ended", PATIENCE_S)
     unread = {one.spec.submission_id for one in campaign.site.transfers() if not one.finished}
     for task in campaign.globus.tasks():
         if task["label"].split()[-1] in unread and task["completion_time"] and not task["history_deleted"]:
@@ -232,13 +232,13 @@ def two_operators(campaign: GlobusCampaign) -> None:
     point = campaign.rng.choice(["transfer-created", "task-posted", "scans-told"])
     stalled = campaign.start(DICHROISM_STOP_AT=point)
     keys = campaign.tell_wave()
-    campaign.site.wait_for(lambda: is_stopped(stalled), f"it stopped at {point}")
+    campaign.site.wait_for(lambda: is_stopped(stalled), f"it stopped at {point}", PATIENCE_S)
     assert stalled.process is not None
     campaign.operator = None
     try:
         campaign.start()
         arrived = partial(_have_arrived, campaign, keys)
-        campaign.site.wait_for(arrived, "the files of the stalled operator have arrived")
+        campaign.site.wait_for(arrived, "the files of the stalled operator have arrived", PATIENCE_S)
         time.sleep(campaign.stalled_s)
     finally:
         os.kill(stalled.process.pid, signal.SIGCONT)
