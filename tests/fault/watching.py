@@ -228,15 +228,6 @@ class Watching:
         async with acting(self.cluster, self.namespace) as api:
             return {(one["spec"]["beamline"], one["spec"]["path"]): one async for one in api.list_pages(api.path(Scan))}
 
-    def on_disk(self) -> set[Key]:
-        """Every file that is there now."""
-        return {
-            (name, str(file.relative_to(root)))
-            for name, root in self.roots.items()
-            for file in root.rglob("*")
-            if file.is_file()
-        }
-
     def safe(self) -> set[Key]:
         """Files of which the watcher's journal says that all is done."""
         asked = "SELECT beamline, path, name FROM file JOIN folder ON folder.id = file.folder WHERE safe"
