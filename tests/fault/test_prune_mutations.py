@@ -1,4 +1,7 @@
-"""Each condition of a deletion is taken out of the source in turn: the adversary must notice every one of them."""
+"""Each condition of a deletion is taken out of the source in turn: the adversary must notice every one of them.
+
+The Lease and the clocks are not among them: tests/integration/prune/test_prune_stop.py tries those.
+"""
 
 import os
 import shutil
@@ -29,14 +32,13 @@ class Mutation:
     condition: str
     file: str
     edits: tuple[tuple[str, str], ...]
-    lease: bool = False
 
 
 def _one(condition: str, file: str, old: str, new: str) -> Mutation:
     return Mutation(condition, file, ((old, new),))
 
 
-DECISION, WORK, LEDGER = "prune/decision.py", "prune/work.py", "prune/ledger.py"
+DECISION, WORK = "prune/decision.py", "prune/work.py"
 BUNDLE = "movers/bundle.py"
 SWITCH_IS_ON = 'return f"ConfigMap {STOP_PRUNE_CONFIGMAP} is there"'
 NEEDS = "copies = {need.name: _recorded_copy(case, need.name) for need in case.prune.spec.needs}"
@@ -54,7 +56,6 @@ MUTATIONS = (
     _one("proof of the needs", DECISION, " or unproven(case, states)", ""),
     _one("size of the file", DECISION, "found.size == item.size and ", ""),
     _one("time of the file", DECISION, " and kept_time(found.modified_at, item.modified_at)", ""),
-    _one("size of a copy", "movers/verifying.py", "if found.st_size != copy.size or ", "if "),
     _one("digest of a copy on disk", "movers/verifying.py", "sha256_from_disk(fd, no_checkpoint) ==", "True or"),
     _one("digest of a copy on tape", BUNDLE, " and _sha256_of(opened, found) == sha256", ""),
     _one(
@@ -73,12 +74,6 @@ MUTATIONS = (
     ),
     _one("files are never replaced", "movers/noreplace.py", "_RENAME_NOREPLACE = 1", "_RENAME_NOREPLACE = 0"),
     _one("stop switch", "prune/stopswitch.py", SWITCH_IS_ON, "return None and"),
-    Mutation(
-        "Lease",
-        "prune/gate.py",
-        (("while not await lease.try_acquire():", "while not await lease.try_acquire() and False:"),),
-        lease=True,
-    ),
     _one("Scans are told first", "prune/job.py", "in (None, PrunePhase.PRUNED)", "in (PrunePhase.PRUNED,)"),
     _one(
         "proof again before the trash is emptied",
@@ -86,7 +81,6 @@ MUTATIONS = (
         "reason = self._judge(cases[entry.index], entry.found, states[entry.index])\n                if reason in",
         "reason = None\n                if reason in",
     ),
-    _one("content of the trash", LEDGER, "return is_item(self.item, self.found)", "return True"),
 )
 
 
@@ -108,8 +102,6 @@ def verdict(cluster: Cluster, folder: Path, mutation: Mutation | None = None) ->
     """Exit code and words of one battle with, or without, a condition taken out."""
     first = [str(mutated(mutation, folder / "code"))] if mutation else []
     arguments = [cluster.namespace(), str(folder / "site"), str(SEED), str(FILES)]
-    if mutation and mutation.lease:
-        arguments.append("LEASE")
     battle = subprocess.run(
         [
             sys.executable,

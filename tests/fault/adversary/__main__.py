@@ -1,6 +1,6 @@
 """One battle as a program; it ends with 1 on violations.
 
-Usage: python -m tests.fault.adversary NAMESPACE FOLDER SEED FILES [LEASE]
+Usage: python -m tests.fault.adversary NAMESPACE FOLDER SEED FILES
 
 The mutation check runs it with a changed copy of our code before the real one on PYTHONPATH.
 """
@@ -24,10 +24,10 @@ class _Here:
         return dict(os.environ) | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
 
 
-async def main(namespace: str, folder: Path, seed: int, files: int, *, lease: bool) -> int:
+async def main(namespace: str, folder: Path, seed: int, files: int) -> int:
     """Fight and tell."""
     async with await Api.connect(namespace) as api:
-        battle = Battle(Site(folder, _Here(), api), seed, files, here=True, foreign_lease=lease)
+        battle = Battle(Site(folder, _Here(), api), seed, files, here=True)
         await battle.fight()
     for violation in battle.violations[:20]:
         print(violation)
@@ -37,4 +37,4 @@ async def main(namespace: str, folder: Path, seed: int, files: int, *, lease: bo
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    sys.exit(asyncio.run(main(given[0], Path(given[1]), int(given[2]), int(given[3]), lease=given[4:] == ["LEASE"])))
+    sys.exit(asyncio.run(main(given[0], Path(given[1]), int(given[2]), int(given[3]))))

@@ -29,15 +29,14 @@ from dichroism_crds.kinds import (
 from dichroism_crds.names import ANNOTATION_UNDO, scan_name
 from dichroism_crds.timestamps import from_ns, now
 from dichroism_operator import calendar
-from dichroism_operator.lease import Lease
 from dichroism_operator.movers.bundle import Member, pack
 from dichroism_operator.prune import stopswitch
-from dichroism_operator.prune.job import lease_name
 from tests.fault.adversary import faults
 from tests.fault.adversary.subjects import CFS, DATA, TAPE, Shelves, Subject
 from tests.integration.prune.site import Site, ended
 
 PER_PRUNE = 4
+FIRST_RUN = "first run"
 VERIFIED_AGO = timedelta(days=10)
 HELD_PROPOSAL, LONG_PROPOSAL = "ALS-HELD", "ALS-LONG"
 EVERY = (*faults.ON_FILES, *faults.WORDS, *faults.ON_ITEMS)
@@ -48,13 +47,12 @@ KILLS = ("file-renamed:1", "file-renamed:7", "file-renamed:23", "trash-emptied:1
 class Battle:
     """``violations`` is empty when nothing was lost and everything that may go went."""
 
-    def __init__(self, site: Site, seed: int, files: int, *, here: bool = False, foreign_lease: bool = False) -> None:
+    def __init__(self, site: Site, seed: int, files: int, *, here: bool = False) -> None:
         """``here`` runs the job in this process: quicker than the real command, and without kills."""
         self.site = site
         self.random = random.Random(seed)
         self.seed = seed
         self.here = here
-        self.foreign_lease = foreign_lease
         self.shelves = Shelves(site.roots)
         self.subjects = [self._subject(number) for number in range(files)]
         self.violations: list[str] = []
@@ -77,7 +75,7 @@ class Battle:
         await self._run_in_vain()
         with self._somebody_writes():
             await self._run(kill=not self.here and self.seed % 3 == 0)
-        self._look("first run")
+        self._look(FIRST_RUN)
         await self._change_minds()
         copies = self._copies()
         await self._run(kill=not self.here and self.seed % 3 == 1)
@@ -244,6 +242,7 @@ class Battle:
 
     async def _change_minds(self) -> None:
         """What happens while the files lie in the trash, until its time is over."""
+        taken_back = _endless(faults.LATER_ON_PRUNES)
         for bundle, group in self._grouped().items():
             for subject in group:
                 if subject.goes is not True:
@@ -258,7 +257,7 @@ class Battle:
                 if subject.later == "scan_suspended":
                     await self._suspend_scan(subject)
             if self.random.random() < 0.1 and bundle not in self.prune_faults:
-                await self._take_back(group)
+                await self._take_back(group, next(taken_back))
         self._configure(later=True)
         await self._let_a_week_pass()
 
@@ -275,8 +274,7 @@ class Battle:
             await self.site.api.replace_status(made.model_copy(update={"status": wanted.status}))
         await self.site.api.patch(Scan, wanted.name, {"spec": {"suspend": True}})
 
-    async def _take_back(self, group: list[Subject]) -> None:
-        how = self.random.choice(faults.LATER_ON_PRUNES)
+    async def _take_back(self, group: list[Subject], how: str) -> None:
         change = (
             {"spec": {"suspend": True}} if how == "suspended" else {"metadata": {"annotations": {ANNOTATION_UNDO: "x"}}}
         )
@@ -307,23 +305,16 @@ class Battle:
                 self.violations.append(f"seed {self.seed}: a run ended in a traceback: {done.log[-2000:]}")
 
     async def _run_in_vain(self) -> None:
-        """While pruning is stopped, or somebody else holds the Lease, a run moves nothing."""
+        """While pruning is stopped a run moves nothing."""
         before = self.shelves.listing(DATA)
-        api = self.site.api
-        if self.foreign_lease:
-            assert await Lease(api, lease_name("BL402"), "somebody", 3600).try_acquire()
-        else:
-            await stopswitch.stop(api, "look first", "adversary")
+        await stopswitch.stop(self.site.api, "look first", "adversary")
         if self.here:
             await self.site.run_here()
         else:
             await asyncio.to_thread(ended, self.site.start())
-        if self.foreign_lease:
-            await self.site.forget_lease()
-        else:
-            await stopswitch.resume(api)
+        await stopswitch.resume(self.site.api)
         if self.shelves.listing(DATA) != before:
-            self.violations.append(f"seed {self.seed}: a run moved files although it was stopped or had no Lease")
+            self.violations.append(f"seed {self.seed}: a run moved files although pruning was stopped")
 
     # the verdict
 
@@ -335,7 +326,11 @@ class Battle:
             for content in subject.foreign:
                 if content != here and content not in trash:
                     self._violated(subject, when, "what was put in its place is lost")
-            if subject.lost or subject.content == here or subject.content in trash:
+            if subject.lost or subject.content == here:
+                continue
+            if when == FIRST_RUN and subject.goes is False:
+                self._violated(subject, when, "moved into the trash although it had to stay")
+            if subject.content in trash:
                 continue
             if not self.shelves.on_tape(subject):
                 self._violated(subject, when, "deleted without a good copy on tape")

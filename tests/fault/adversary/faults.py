@@ -222,5 +222,5 @@ LATER_ON_FILES: dict[str, FileFault] = {
 UNTOLD = "prune_untold"
 """A Prune whose Scans were not told yet; none of its files may go."""
 LATER_WORDS = ("held_by_path", "scan_suspended")
-LATER_ON_PRUNES = ("suspended", "undone")
+LATER_ON_PRUNES = ("undone", "suspended")
 """Between the rename and the emptying of the trash."""
