@@ -11,7 +11,7 @@ from tests.fault.adversary.battle import Battle
 from tests.fault.conftest import FULL
 from tests.integration.prune.site import Site
 
-FILES = 1000 if FULL else 120
+FILES = 1000 if FULL else 140
 BATTLES = 20 if FULL else 3
 LEAST_GONE = 0.3
 

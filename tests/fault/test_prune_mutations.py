@@ -103,13 +103,7 @@ def verdict(cluster: Cluster, folder: Path, mutation: Mutation | None = None) ->
     first = [str(mutated(mutation, folder / "code"))] if mutation else []
     arguments = [cluster.namespace(), str(folder / "site"), str(SEED), str(FILES)]
     battle = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.fault.adversary",
-            *arguments,
-            *(["LEASE"] if mutation and mutation.lease else []),
-        ],
+        [sys.executable, "-m", "tests.fault.adversary", *arguments],
         cwd=REPOSITORY,
         env=cluster.environment() | {"PYTHONPATH": os.pathsep.join([*first, str(REPOSITORY)])},
         stdout=subprocess.PIPE,

@@ -119,8 +119,9 @@ class Battle:
             iter(_endless(LATER)),
             iter(_endless((*faults.ON_PRUNES, faults.UNTOLD))),
         )
+        every = 4 if self.here else 7  # a short battle needs each of them once
         for number, (bundle, group) in enumerate(sorted(self._grouped().items())):
-            if number % 4 == 3:
+            if number % every == 3:
                 self.prune_faults[bundle] = next(whole)
                 for subject in group:
                     subject.goes = False
