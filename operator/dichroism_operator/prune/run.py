@@ -19,6 +19,8 @@ from dichroism_operator.prune.outcome import count_reasons
 from dichroism_operator.recorder import Recorder
 
 READS_AT_ONCE = 16
+CLOCKS_AGREE = timedelta(seconds=5)
+"""A Date header has whole seconds, and the answer takes its time; retention is counted in days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,18 @@ class Run:
     @property
     def earliest(self) -> datetime:
         """Now, by this machine's clock or the API server's, whichever is behind: what only one takes for due waits."""
-        return now() + min(self.api.server_ahead, timedelta(0))
+        return now() + min(self._ahead, timedelta(0))
 
     @property
     def latest(self) -> datetime:
         """Now by the clock that is ahead: from here a time in the trash counts."""
-        return now() + max(self.api.server_ahead, timedelta(0))
+        return now() + max(self._ahead, timedelta(0))
+
+    @property
+    def _ahead(self) -> timedelta:
+        """By how much the API server's clock is ahead, where that is more than its Date header can tell."""
+        ahead = self.api.server_ahead
+        return ahead if abs(ahead) > CLOCKS_AGREE else timedelta(0)
 
     def mover_of(self, endpoint: str) -> Mover:
         """Whoever looks after an endpoint."""
