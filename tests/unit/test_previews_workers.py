@@ -1,5 +1,6 @@
 """A worker that crashes, hangs or wants too much costs one job and nothing else."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -47,9 +48,11 @@ def wait_until_busy(workers: Workers) -> int:
     while True:
         process = workers._all[0]._process
         if process is not None and Path(f"/proc/{process.pid}/fd").exists():
-            links = [os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").iterdir() if one.is_symlink()]
-            if any(link.endswith("huge") for link in links):
-                return process.pid
+            # Another file may be closed, or the process may end, while we look.
+            with contextlib.suppress(OSError):
+                links = [os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
+                if any(link.endswith("huge") for link in links):
+                    return process.pid
         time.sleep(0.01)
 
 

@@ -1,6 +1,9 @@
 """Hands off: no button in Prefect and no worker makes anything of the mirror run, and what they change is put right."""
 
 import asyncio
+import contextlib
+import os
+import signal
 import subprocess
 import time
 import uuid
@@ -30,12 +33,16 @@ def worker(prefect: PrefectServerProcess, folder: Path, pool: str) -> Iterator[N
     program = prefect_python().with_name("prefect")
     command = [str(program), "worker", "start", "--pool", pool, "--type", "process", "--name", "eager"]
     with (folder / "worker.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=prefect.environment(), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=folder, env=prefect.environment(), stdout=log, stderr=log, start_new_session=True
+        )
     try:
         yield
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        with contextlib.suppress(Exception):  # the server takes it for alive for a while
+            prefect.ask("DELETE", f"/work_pools/{pool}/workers/eager")
 
 
 async def put_right(mirror: Mirror) -> int:
