@@ -32,7 +32,14 @@ def cronjob_name(endpoint: str) -> str:
     return f"{RELEASE}-prune-{endpoint}"
 
 
-def helm(command: str, *arguments: str, values: Mapping[str, Any] | None = None, release: str | None = None) -> str:
+def helm(
+    command: str,
+    *arguments: str,
+    values: Mapping[str, Any] | None = None,
+    release: str | None = None,
+    major: int = 3,
+    chart: Path = CHART,
+) -> str:
     """Run helm on the chart, without a cluster and without anything of this user's helm, and return what it wrote.
 
     Args:
@@ -40,6 +47,8 @@ def helm(command: str, *arguments: str, values: Mapping[str, Any] | None = None,
         *arguments: further ones.
         values: values of the chart, merged over its own.
         release: name of the release, for ``template``.
+        major: which Helm, 3 or 4.
+        chart: another chart than the project's.
 
     Raises:
         CommandError: it failed; ``stderr`` says why.
@@ -50,7 +59,7 @@ def helm(command: str, *arguments: str, values: Mapping[str, Any] | None = None,
         homes = {f"HELM_{kind}_HOME": folder for kind in ("CACHE", "CONFIG", "DATA")}
         named = [release] if release else []
         done = subprocess.run(
-            [helm_path(), command, *named, CHART, "--values", file, *arguments],
+            [helm_path(major), command, *named, chart, "--values", file, *arguments],
             env={**os.environ, **homes, "KUBECONFIG": str(file)},
             capture_output=True,
             text=True,
@@ -61,12 +70,13 @@ def helm(command: str, *arguments: str, values: Mapping[str, Any] | None = None,
     return done.stdout
 
 
-def render(namespace: str, config: Mapping[str, Any] | str, **values: Any) -> str:
+def render(namespace: str, config: Mapping[str, Any] | str, major: int = 3, **values: Any) -> str:
     """What `helm template` makes of the chart.
 
     Args:
         namespace: where its objects go.
         config: the document, as data or as text.
+        major: which Helm, 3 or 4.
         **values: values of the chart by their top-level key, merged over :data:`DEFAULTS`.
 
     Raises:
@@ -74,7 +84,7 @@ def render(namespace: str, config: Mapping[str, Any] | str, **values: Any) -> st
     """
     document = config if isinstance(config, str) else dict(config)
     chosen = _merged(DEFAULTS, {"config": document, **values})
-    return helm("template", "--namespace", namespace, values=chosen, release=RELEASE)
+    return helm("template", "--namespace", namespace, values=chosen, release=RELEASE, major=major)
 
 
 def objects(manifest: str) -> list[dict[str, Any]]:

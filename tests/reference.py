@@ -1,4 +1,4 @@
-"""Writes the reference pages that come from the code: reasons, metrics, configuration, command line.
+"""Writes what comes from the code: the reference pages, and schema and README of the chart.
 
 ``python -m tests.reference --write`` after a change, ``--check`` in CI.
 """
@@ -6,7 +6,8 @@
 import argparse
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -19,8 +20,12 @@ from dichroism_cli.main import main as cli
 from dichroism_crds.config import Config
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
 from dichroism_operator.metrics import REGISTRY
+from tests import chart_values
+from tests.chart import CHART
+from tests.chart_values import CRDS
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDER = REPOSITORY / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->"
 
 
@@ -140,7 +145,16 @@ def _helps(command: click.Command, context: click.Context) -> Iterable[str]:
                 yield from _helps(inner, click.Context(inner, info_name=name, parent=context))
 
 
-PAGES = {"reasons.md": reasons, "metrics.md": metrics, "config.md": configuration, "commands.md": commands}
+PAGES: dict[Path, Callable[[], str]] = {
+    FOLDER / "reasons.md": lambda: reasons() + "\n",
+    FOLDER / "metrics.md": lambda: metrics() + "\n",
+    FOLDER / "config.md": lambda: configuration() + "\n",
+    FOLDER / "commands.md": lambda: commands() + "\n",
+    CHART / "values.schema.json": chart_values.schema,
+    CHART / "README.md": chart_values.readme,
+    CRDS / "values.schema.json": partial(chart_values.schema, CRDS),
+    CRDS / "README.md": partial(chart_values.readme, CRDS),
+}
 
 
 def main() -> int:
@@ -151,13 +165,13 @@ def main() -> int:
     mode.add_argument("--check", action="store_true")
     write = parser.parse_args().write
     differing = []
-    for name, build in PAGES.items():
-        page, text = FOLDER / name, build() + "\n"
+    for page, build in PAGES.items():
+        text = build()
         if write:
-            FOLDER.mkdir(parents=True, exist_ok=True)
+            page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(text)
         elif not page.exists() or page.read_text() != text:
-            differing.append(str(page.relative_to(FOLDER.parents[1])))
+            differing.append(str(page.relative_to(REPOSITORY)))
     if differing:
         print(f"not as the code says: {', '.join(differing)}; run `make docs`", file=sys.stderr)
     return 1 if differing else 0

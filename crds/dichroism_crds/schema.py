@@ -33,7 +33,7 @@ CATEGORY = "als"
 """``kubectl get als`` lists all three kinds."""
 
 _REPOSITORY = Path(__file__).parents[2]
-FOLDERS = (_REPOSITORY / "crds", _REPOSITORY / "charts" / "dichroism" / "files" / "crds")
+FOLDERS = (_REPOSITORY / "crds", _REPOSITORY / "charts" / "dichroism" / "charts" / "crds" / "files")
 """Where the generated files are committed: for people and kubectl, and for the chart."""
 
 _HEADER = "# Generated from dichroism_crds.kinds. Do not edit: change the models and run `make crds`.\n"

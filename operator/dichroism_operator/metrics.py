@@ -6,6 +6,12 @@ REGISTRY = CollectorRegistry()
 
 STEPS_DONE = Counter("dichroism_steps_total", "Steps finished", ["beamline", "step", "result"], registry=REGISTRY)
 WAITING = Gauge("dichroism_waiting_scans", "Scans that wait for a step", ["beamline", "step"], registry=REGISTRY)
+SCANS = Gauge(
+    "dichroism_scans",
+    "Scans in the cluster; beamline is 'unknown' where none is configured",
+    ["beamline", "phase"],
+    registry=REGISTRY,
+)
 TRANSFERS_RUNNING = Gauge("dichroism_transfers_running", "Unfinished Transfers", ["lane"], registry=REGISTRY)
 BYTES_COPIED = Counter("dichroism_copied_bytes_total", "Bytes of verified copies made", ["lane"], registry=REGISTRY)
 PICTURES = Counter("dichroism_pictures_total", "Quick-look plots that were settled", ["result"], registry=REGISTRY)

@@ -86,9 +86,10 @@ class Cluster:
         input: str | None = None,  # noqa: A002 - as subprocess.run names it
         kubeconfig: Path | None = None,
         timeout: float = 300,
+        major: int = 3,
     ) -> str:
-        """Run helm and return what it wrote; the arguments are those of :meth:`kubectl`."""
-        return self._run(helm_path(), args, input, kubeconfig, timeout)
+        """Run helm of a major version and return what it wrote; the other arguments are those of :meth:`kubectl`."""
+        return self._run(helm_path(major), args, input, kubeconfig, timeout)
 
     def namespace(self, prefix: str = "test") -> str:
         """Make a namespace with a name of its own in which pods can be made at once; return its name."""

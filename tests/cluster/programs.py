@@ -1,8 +1,9 @@
 """The Go programs of the test cluster: built once from the pinned modules beside this file, then kept in a cache.
 
-Two modules: ``controlplane`` (etcd, kube-apiserver, kube-controller-manager and kubectl in one program) and ``tools``
-(helm). A build is kept under the hash of everything that decides its content, so a changed pin is a new build and an
-old one is never used by mistake. go.sum pins every module, so what is built is what was reviewed.
+Modules: ``controlplane`` (etcd, kube-apiserver, kube-controller-manager and kubectl in one program), ``tools`` (the
+last Helm 3), ``helm4``, and ``prometheus`` (promtool for the alert rules, the server for pictures of the dashboard). A
+build is kept under the hash of everything that decides its content, so a changed pin is a new build and an old one is
+never used by mistake. go.sum pins every module, so what is built is what was reviewed.
 """
 
 import contextlib
@@ -36,6 +37,7 @@ class GoProgram:
         names: the names it is called by.
         variables: link-time variables, from the versions in go.mod (a function from module path to version).
         minutes: about how long a first build takes on two cores.
+        tags: build tags.
     """
 
     module: str
@@ -43,6 +45,7 @@ class GoProgram:
     names: tuple[str, ...]
     variables: Callable[[Callable[[str], str]], dict[str, str]]
     minutes: int
+    tags: str = ""
 
     @property
     def folder(self) -> Path:
@@ -67,7 +70,7 @@ class GoProgram:
         digest = hashlib.sha256()
         for source in [*sorted(self.folder.glob("*.go")), self.folder / "go.mod", self.folder / "go.sum"]:
             digest.update(source.read_bytes() + b"\0")
-        digest.update(f"{self.package} {self.link_flags}".encode())
+        digest.update(f"{self.package} {self.link_flags} {self.tags}".rstrip().encode())
         return f"{self.module}-{sys.platform}-{platform.machine()}-{digest.hexdigest()[:20]}"
 
     @property
@@ -95,6 +98,15 @@ def _helm_variables(version_of: Callable[[str], str]) -> dict[str, str]:
     return {"helm.sh/helm/v3/internal/version.version": version_of("helm.sh/helm/v3"), **compatibility}
 
 
+def _helm4_variables(version_of: Callable[[str], str]) -> dict[str, str]:
+    # The version of Kubernetes it knows by itself, from the client-go that it was built with.
+    return {"helm.sh/helm/v4/internal/version.version": version_of("helm.sh/helm/v4")}
+
+
+def _prometheus_variables(version_of: Callable[[str], str]) -> dict[str, str]:
+    return {"github.com/prometheus/common/version.Version": version_of("github.com/prometheus/prometheus")}
+
+
 CONTROL_PLANE = GoProgram(
     module="controlplane",
     package=".",
@@ -104,6 +116,26 @@ CONTROL_PLANE = GoProgram(
 )
 HELM = GoProgram(
     module="tools", package="helm.sh/helm/v3/cmd/helm", names=("helm",), variables=_helm_variables, minutes=2
+)
+HELM4 = GoProgram(
+    module="helm4", package="helm.sh/helm/v4/cmd/helm", names=("helm",), variables=_helm4_variables, minutes=2
+)
+# Without the service discoveries of two dozen clouds: half the build, and nothing here asks one.
+PROMTOOL = GoProgram(
+    module="prometheus",
+    package="github.com/prometheus/prometheus/cmd/promtool",
+    names=("promtool",),
+    variables=_prometheus_variables,
+    minutes=3,
+    tags="remove_all_sd",
+)
+PROMETHEUS = GoProgram(
+    module="prometheus",
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    names=("prometheus",),
+    variables=_prometheus_variables,
+    minutes=3,
+    tags="remove_all_sd",
 )
 
 
@@ -126,9 +158,19 @@ def kubectl_path() -> Path:
     return program_path(CONTROL_PLANE, "kubectl")
 
 
-def helm_path() -> Path:
-    """The pinned helm."""
-    return program_path(HELM, "helm")
+def helm_path(major: int = 3) -> Path:
+    """The pinned helm: the last minor version of Helm 3, or Helm 4."""
+    return program_path(HELM4 if major == 4 else HELM, "helm")
+
+
+def promtool_path() -> Path:
+    """The pinned promtool."""
+    return program_path(PROMTOOL, "promtool")
+
+
+def prometheus_path() -> Path:
+    """The pinned Prometheus, without the user interface that a release carries."""
+    return program_path(PROMETHEUS, "prometheus")
 
 
 def _cache() -> Path:
@@ -163,7 +205,8 @@ def _build(program: GoProgram, built: Path) -> None:
         target, log = folder / program.module, Path(scratch) / "log"
         command = [str(go), "build", "-trimpath", f"-ldflags={program.link_flags}", "-o", str(target), program.package]
         # Readonly: go.mod and go.sum decide alone. Local: no other toolchain is fetched behind our back.
-        settings = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        flags = f"-mod=readonly -tags={program.tags}"
+        settings = {"CGO_ENABLED": "0", "GOFLAGS": flags, "GOTOOLCHAIN": "local", "GOWORK": "off"}
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=program.folder, env={**os.environ, **settings}, stdout=output, stderr=output

@@ -11,6 +11,7 @@ import yaml
 from dichroism_crds.config import load
 from dichroism_crds.names import LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
 from dichroism_crds.schema import crd_documents
+from dichroism_operator.credentials import FOLDER
 from tests.chart import CHART, cronjob_name, helm, objects, of_kind, pod_specs, render
 from tests.cluster import CommandError
 
@@ -33,6 +34,9 @@ EVERYTHING: dict[str, Any] = {
     "extraVolumes": [{"name": "scicat", "secret": {"secretName": "scicat"}}],
     "extraVolumeMounts": [{"name": "scicat", "mountPath": "/etc/scicat", "readOnly": True}],
 }
+
+
+DIGEST = f"sha256:{'ab' * 32}"
 
 
 def rendered(config: Any = CONFIG, **values: Any) -> list[dict[str, Any]]:
@@ -69,17 +73,27 @@ def test_crds_are_those_of_the_models_and_stay_when_the_release_goes() -> None:
         one["metadata"]["name"]: one["spec"] for one in crd_documents()
     }
     for one in installed.values():
-        assert one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        assert one["metadata"]["annotations"] == {
+            "helm.sh/resource-policy": "keep",
+            "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+            "kustomize.toolkit.fluxcd.io/prune": "disabled",
+        }
 
 
 def test_crds_can_be_left_to_somebody_else() -> None:
     assert not of_kind(rendered(crds={"install": False}), "CustomResourceDefinition")
 
 
-def test_nothing_but_the_crds_lies_outside_the_namespace() -> None:
-    others = [one for one in rendered(**EVERYTHING) if one["kind"] != "CustomResourceDefinition"]
-    assert {one["metadata"].get("namespace") for one in others} == {"als"}
-    assert not {one["kind"] for one in others} & {"ClusterRole", "ClusterRoleBinding", "Secret"}
+def test_nothing_but_the_part_for_an_administrator_lies_outside_the_namespace() -> None:
+    outside = [one for one in rendered(**EVERYTHING) if one["metadata"].get("namespace") != "als"]
+    assert {one["kind"] for one in outside} == {"CustomResourceDefinition", "ClusterRole"}
+    without = rendered(**EVERYTHING, crds={"install": False})
+    assert {one["metadata"].get("namespace") for one in without} == {"als"}
+
+
+def test_an_administrator_installs_the_same_part_alone() -> None:
+    alone = objects(helm("template", release="cluster", chart=CHART / "charts" / "crds"))
+    assert alone == [one for one in rendered() if one["kind"] in ("CustomResourceDefinition", "ClusterRole")]
 
 
 def test_stop_switch_belongs_to_no_release() -> None:
@@ -114,7 +128,7 @@ def test_each_pruned_endpoint_has_one_cronjob_and_no_other_has() -> None:
 def test_a_beamline_without_prune_has_no_cronjob() -> None:
     document = yaml.safe_load(CONFIG)
     del document["beamlines"]["BL631"]["prune"]
-    document["beamlines"]["BL402"]["prune"] = None
+    document["beamlines"]["BL402"]["prune"] = {}
     assert not of_kind(rendered(document), "CronJob")
 
 
@@ -211,12 +225,25 @@ def test_programs_find_the_mounts_where_they_are(tmp_path: Path) -> None:
 
 
 def test_credentials_come_from_the_named_secret_and_the_watcher_gets_none() -> None:
-    pods = dict(pod_specs(rendered(**EVERYTHING)))
+    pods = dict(pod_specs(rendered(**EVERYTHING, secretsAs="environment")))
     without = {name for name, pod in pods.items() if "envFrom" not in container(pod)}
     assert without == {"dichroism-watcher"}
     sources = [container(pod)["envFrom"] for name, pod in pods.items() if name not in without]
     assert all(one == [{"secretRef": {"name": "credentials"}}] for one in sources)
     assert all("envFrom" not in container(pod) for _, pod in pod_specs(rendered()))
+
+
+def test_credentials_are_mounted_and_a_pod_starts_without_them() -> None:
+    pods = dict(pod_specs(rendered(**EVERYTHING)))
+    for name, pod in pods.items():
+        volumes = [one["secret"] for one in pod["volumes"] if one["name"] == "credentials"]
+        variables = {one["name"]: one["value"] for one in container(pod)["env"]}
+        places = {one["name"]: one["mountPath"] for one in container(pod)["volumeMounts"]}
+        if name == "dichroism-watcher":
+            assert (volumes, variables.get(FOLDER)) == ([], None)
+        else:
+            assert volumes == [{"secretName": "credentials", "optional": True}]
+            assert variables[FOLDER] == places["credentials"]
 
 
 def test_operator_is_replaced_only_once_the_next_one_is_ready() -> None:
@@ -263,12 +290,12 @@ def test_image_is_named_by_digest_where_one_is_given() -> None:
     assert {container(pod)["image"] for _, pod in pod_specs(rendered(image=image))} == {
         "registry.example.org/dichroism:1.2.3"
     }
-    assert {container(pod)["image"] for _, pod in pod_specs(rendered(image=image | {"digest": "sha256:ab"}))} == {
-        "registry.example.org/dichroism@sha256:ab"
+    assert {container(pod)["image"] for _, pod in pod_specs(rendered(image=image | {"digest": DIGEST}))} == {
+        f"registry.example.org/dichroism@{DIGEST}"
     }
 
 
-@pytest.mark.parametrize("nothing", [None, "", {}])
+@pytest.mark.parametrize("nothing", [None, ""])
 def test_missing_config_is_told(nothing: Any) -> None:
     with pytest.raises(CommandError, match=r"config is not set.*--set-file config=config.yml"):
         helm("template", values={"config": nothing, "image": {"repository": "dichroism"}})

@@ -41,6 +41,14 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
+{{/* Labels of a pod: those of the object that makes it, and what the values add. */}}
+{{- define "dichroism.pod.labels" -}}
+{{ include "dichroism.labels" . }}
+{{- with .root.Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "dichroism.image" -}}
 {{- $image := .Values.image -}}
 {{- if not $image.repository -}}

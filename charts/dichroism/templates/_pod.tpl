@@ -1,4 +1,4 @@
-{{/* What the pods of operator, watcher and prune jobs have in common. */}}
+{{/* What the pods of operator, watcher and jobs have in common. */}}
 
 {{- define "dichroism.pod" -}}
 automountServiceAccountToken: true
@@ -17,6 +17,25 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Name of the Secret with the credentials; empty without one. */}}
+{{- define "dichroism.secret" -}}
+{{- if and .Values.existingSecret .Values.secretValues -}}
+{{- fail "\n\nexistingSecret and secretValues are both set, so it is not clear which credentials count. Keep one of them\n" -}}
+{{- end -}}
+{{- if .Values.secretValues -}}
+{{- printf "%s-credentials" (include "dichroism.fullname" .) -}}
+{{- else -}}
+{{- .Values.existingSecret -}}
+{{- end -}}
 {{- end -}}
 
 {{/*
@@ -25,8 +44,11 @@ are mounted read-only, so that a fault in one program can't touch what is not it
 */}}
 {{- define "dichroism.container" -}}
 {{- $values := .root.Values -}}
+{{- $secret := ternary (include "dichroism.secret" .root) "" (default false .secret) -}}
 image: {{ include "dichroism.image" .root }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
+{{- /* `kubectl describe pod` says why a program ended, for example what is wrong with the configuration. */}}
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- toYaml $values.containerSecurityContext | nindent 2 }}
 env:
@@ -38,16 +60,22 @@ env:
   {{- if .journal }}
   - {name: DICHROISM_WATCHER_JOURNAL, value: /var/lib/dichroism/watcher-journal.db}
   {{- end }}
+  {{- if and $secret (eq $values.secretsAs "files") }}
+  - {name: DICHROISM_CREDENTIALS, value: /etc/dichroism-credentials}
+  {{- end }}
   {{- with $values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- if and .secret $values.existingSecret }}
+{{- if and $secret (eq $values.secretsAs "environment") }}
 envFrom:
-  - secretRef: {name: {{ $values.existingSecret | quote }}}
+  - secretRef: {name: {{ $secret | quote }}}
 {{- end }}
 volumeMounts:
   - {name: config, mountPath: /etc/dichroism, readOnly: true}
   - {name: temporary, mountPath: /var/tmp}
+  {{- if and $secret (eq $values.secretsAs "files") }}
+  - {name: credentials, mountPath: /etc/dichroism-credentials, readOnly: true}
+  {{- end }}
   {{- if .journal }}
   - {name: journal, mountPath: /var/lib/dichroism}
   {{- end }}
@@ -65,7 +93,8 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{- define "dichroism.volumes" -}}
+{{/* Volumes of every pod. */}}
+{{- define "dichroism.volumes.common" -}}
 {{- $config := include "dichroism.config" . | fromYaml -}}
 - name: config
   configMap: {name: {{ include "dichroism.fullname" . }}-config}
@@ -80,5 +109,15 @@ volumeMounts:
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Volumes of a pod that has the credentials. One that starts before its Secret exists says in its status what it lacks. */}}
+{{- define "dichroism.volumes" -}}
+{{ include "dichroism.volumes.common" . }}
+{{- $secret := include "dichroism.secret" . }}
+{{- if and $secret (eq .Values.secretsAs "files") }}
+- name: credentials
+  secret: {secretName: {{ $secret | quote }}, optional: true}
 {{- end }}
 {{- end -}}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dichroism_crds.config import Beamline, Checked, Config, Endpoint
+from dichroism_operator.credentials import SecretMissingError, find_secret
 from dichroism_operator.doctor.cluster import Cluster, Role
 from dichroism_operator.doctor.globus_access import GlobusAccess
 
@@ -58,7 +59,10 @@ class Place:
 
     def has_secrets(self, *names: str) -> bool:
         """Whether all of these are set here, by themselves or as files; whether they are right is another question."""
-        return all(self.environment.get(name) or self.environment.get(f"{name}_FILE") for name in names)
+        try:
+            return all(find_secret(name, self.environment) for name in names)
+        except SecretMissingError:
+            return True  # meant to be here; the login says what is wrong with its file
 
     async def role(self) -> Role:
         """Which of our programs this place belongs to; a person's where neither the person nor the API tells."""

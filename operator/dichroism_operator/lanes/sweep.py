@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 
 from dichroism_crds.client import ApiError, Gone
@@ -22,7 +22,7 @@ from dichroism_crds.names import ANNOTATION_ABANDON, LABEL_LANE, number_of
 from dichroism_crds.timestamps import now
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.intake import Intake
-from dichroism_operator.metrics import SWEEP_SECONDS, UNREADABLE, WAITING, WATCH_STALE
+from dichroism_operator.metrics import SCANS, SWEEP_SECONDS, UNREADABLE, WAITING, WATCH_STALE
 
 EVERY_S = 60.0
 COLLECT_EVERY_S = 6 * 3600.0
@@ -66,8 +66,7 @@ class Sweep(Lane):
             except Gone:
                 return 1.0
             self._compare_with_watch(scans)
-            for (beamline, step), count in self.context.board.counts().items():
-                WAITING.labels(beamline, step).set(count)
+            self._count(scans)
             await self._collect_scans(scans)
             if time.monotonic() >= self._collect_next:
                 await self._collect_transfers()
@@ -117,6 +116,18 @@ class Sweep(Lane):
             )
         self._missed = {name: one.version for name, one in scans.items() if self._delivered.get(name) != one.version}
         self._delivered = {name: version for name, version in self._delivered.items() if name in scans}
+
+    def _count(self, scans: dict[str, "_Seen"]) -> None:
+        """The gauges of Scans, derived anew each time: after a restart they say at once what is so."""
+        for (beamline, step), waiting in self.context.board.counts().items():
+            WAITING.labels(beamline, step).set(waiting)
+        known = self.context.config.beamlines
+        # A Scan may name any beamline; labels may not grow with what somebody writes.
+        phases = Counter((one.beamline if one.beamline in known else "unknown", one.phase) for one in scans.values())
+        SCANS.clear()
+        for beamline in (*known, "unknown"):
+            for phase in ScanPhase:
+                SCANS.labels(beamline, phase).set(phases[beamline, phase])
 
     async def _collect_scans(self, scans: dict[str, "_Seen"]) -> None:
         """Succeeded Scans past their time or beyond the newest so many, never within a day; abandoned ones."""
@@ -178,11 +189,13 @@ class Sweep(Lane):
 class _Seen:
     """What the sweep keeps of a Scan while it runs."""
 
-    __slots__ = ("abandoned", "changed", "name", "succeeded", "uid", "version")
+    __slots__ = ("abandoned", "beamline", "changed", "name", "phase", "succeeded", "uid", "version")
 
     def __init__(self, scan: Scan) -> None:
         self.name = scan.name
         self.uid = scan.metadata.uid
+        self.beamline = scan.spec.beamline
+        self.phase = scan.status.phase
         self.version = scan.metadata.resource_version or ""
         self.succeeded = scan.condition(SUCCEEDED).status == ConditionStatus.TRUE
         moments = [one.last_transition_time for one in scan.status.conditions if one.last_transition_time]

@@ -1,8 +1,8 @@
 """Where Prefect is and who we are there: the environment variables that Prefect's own programs use.
 
 ``PREFECT_API_URL`` is the address. ``PREFECT_API_AUTH_STRING`` (``user:password`` of a self-hosted server) or
-``PREFECT_API_KEY`` (Prefect Cloud) says who we are; with neither, the server asks for nothing. Each secret may come
-from the file that ``<NAME>_FILE`` names.
+``PREFECT_API_KEY`` (Prefect Cloud) says who we are; with neither, the server asks for nothing. Each of the three may
+come from a file, as :mod:`dichroism_operator.credentials` says.
 """
 
 import base64
@@ -26,7 +26,10 @@ def api_url(environment: Mapping[str, str] = os.environ) -> str:
     Raises:
         MirrorOff: it is not set, or is no web address; reason ``PrefectNotConfigured``.
     """
-    url = environment.get(URL, "").rstrip("/")
+    try:
+        url = find_secret(URL, environment).rstrip("/")
+    except SecretMissingError as error:
+        raise MirrorOff(f"{error}: runs are not shown in Prefect", trouble=Trouble.NOT_CONFIGURED) from error
     if not url:
         raise MirrorOff(
             f"{URL} is not set: runs are not shown in Prefect. Set it to the address that ends with /api",

@@ -72,7 +72,7 @@ def test_two_that_need_a_program_at_once_build_it_once(bare_machine: Path) -> No
 
 def test_the_programs_carry_the_versions_that_are_pinned() -> None:
     assert "gitVersion=v1.36.2" in CONTROL_PLANE.link_flags
-    assert "internal/version.version=v3.19.0" in HELM.link_flags
+    assert "internal/version.version=v3.22.0" in HELM.link_flags
 
 
 def test_the_command_line_says_what_to_do_when_no_cluster_is_up(tmp_path: Path) -> None:
