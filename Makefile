@@ -70,8 +70,17 @@ drift: setup ## Check that everything generated is as committed
 	$(BIN)/python -m tests.reference --check
 
 .PHONY: chart
-chart: setup ## Lint and render the Helm chart
+chart: setup ## Try the Helm chart: both Helms, every switch, alerts, a real API server (SNAPSHOTS=write)
 	@mkdir -p build && $(BIN)/python -m tests.chart > build/chart.yaml && echo "rendered to build/chart.yaml"
+	$(BIN)/python -m pytest tests/unit/test_chart*.py tests/unit/test_gitops_examples.py tests/integration/test_chart*.py
+
+.PHONY: dashboard
+dashboard: setup ## Draw the dashboard with real data into docs/images
+	$(BIN)/python -m tests.dashboard
+
+.PHONY: image
+image: setup ## Build the image with docker, podman or buildah (IMAGE= BASE= WHEELS= ARCHIVE=, see image/build.sh)
+	@PYTHON=$(BIN)/python image/build.sh
 
 .PHONY: cluster-up
 cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|kubeconfig)

@@ -16,7 +16,7 @@ Interface::
     cluster.restart_apiserver(), .stop_apiserver(), .start_apiserver()   # objects, port and tokens stay
     cluster.restart_runner(), .restart_controllers()
 
-    kubectl_path(), helm_path(), promtool_path(), prometheus_path()   # pinned programs, built on first use
+    kubectl_path(), helm_path(), promtool_path(), ...   # pinned programs, built on first use
 
 Command line: ``python -m tests.cluster up|down|status|env|build [--state DIR]``. Tests take the fixtures ``cluster``
 and ``namespace`` of ``tests/conftest.py``.
@@ -33,7 +33,7 @@ Modules: ``providers`` chooses, ``control_plane``, ``kind`` and ``existing`` sta
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, CommandError, ProviderUnavailableError
-from tests.cluster.programs import helm_path, kubectl_path, prometheus_path, promtool_path
+from tests.cluster.programs import helm_path, kubectl_path, lua_path, prometheus_path, promtool_path
 from tests.cluster.providers import attach, chosen_provider, down, running, up
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "down",
     "helm_path",
     "kubectl_path",
+    "lua_path",
     "prometheus_path",
     "promtool_path",
     "running",

@@ -122,6 +122,11 @@ class Cluster:
         """What the pod's container has written so far."""
         return self.kubectl("logs", pod, "-n", namespace)
 
+    @property
+    def audit_log(self) -> Path:
+        """What service accounts asked the API server, one JSON line for each request."""
+        raise self._cannot("show who asked what")
+
     def stop_apiserver(self, *, kill: bool = False) -> None:
         """Stop the API server alone; its objects stay.
 

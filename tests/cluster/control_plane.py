@@ -4,6 +4,7 @@ Everything listens on 127.0.0.1, on ports that were free. Objects, admission, RB
 ones. Not there: scheduler, kubelet, container images, security contexts, probes, Services and network policy.
 """
 
+import json
 import os
 import secrets
 import sys
@@ -38,6 +39,14 @@ _REPOSITORY = Path(__file__).parents[2]
 _PORT_ATTEMPTS = 5
 _START_SECONDS = 60
 
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+}
+"""Only who and what, and only of service accounts: that is what their Roles are about."""
+
 
 class _PortTakenError(ClusterError):
     """Another process was quicker to take the port."""
@@ -69,6 +78,11 @@ class ControlPlane(Cluster):
         """What the pod's container has written so far."""
         path = self.state.pod_log(namespace, pod)
         return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def audit_log(self) -> Path:
+        """What service accounts asked the API server, one JSON line for each request."""
+        return self.state.folder / "audit.log"
 
     def report(self) -> dict[str, bool]:
         """Which parts are up, by name."""
@@ -116,6 +130,8 @@ class ControlPlane(Cluster):
         # The server makes this key and its certificate at the first start and finds them again at the next. The key
         # also signs the tokens of service accounts: one secret less to make, and nothing here outlives the folder.
         key = folder / "certs" / "apiserver.key"
+        policy = folder / "audit-policy.json"
+        policy.write_text(json.dumps(_AUDIT_POLICY))
         return [
             f"--etcd-servers=http://127.0.0.1:{record.ports[ETCD]}",
             f"--cert-dir={key.parent}",
@@ -129,6 +145,10 @@ class ControlPlane(Cluster):
             f"--service-account-issuer=https://127.0.0.1:{port}/",
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-maxsize=100",
+            "--audit-log-maxbackup=1",
             # Without it a polite stop waits for the watches of all clients, up to a minute.
             "--shutdown-watch-termination-grace-period=1s",
         ]

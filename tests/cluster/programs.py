@@ -1,9 +1,10 @@
 """The Go programs of the test cluster: built once from the pinned modules beside this file, then kept in a cache.
 
 Modules: ``controlplane`` (etcd, kube-apiserver, kube-controller-manager and kubectl in one program), ``tools`` (the
-last Helm 3), ``helm4``, and ``prometheus`` (promtool for the alert rules, the server for pictures of the dashboard). A
-build is kept under the hash of everything that decides its content, so a changed pin is a new build and an old one is
-never used by mistake. go.sum pins every module, so what is built is what was reviewed.
+last Helm 3), ``helm4``, ``prometheus`` (promtool for the alert rules, the server for pictures of the dashboard) and
+``lua`` (the interpreter that is inside Argo CD). A build is kept under the hash of everything that decides its content,
+so a changed pin is a new build and an old one is never used by mistake. go.sum pins every module, so what is built is
+what was reviewed.
 """
 
 import contextlib
@@ -138,6 +139,10 @@ PROMETHEUS = GoProgram(
     tags="remove_all_sd",
 )
 
+LUA = GoProgram(
+    module="lua", package="github.com/yuin/gopher-lua/cmd/glua", names=("glua",), variables=lambda _: {}, minutes=1
+)
+
 
 def program_path(program: GoProgram, name: str) -> Path:
     """Path of one of the program's names, built first when this machine has no such build yet.
@@ -166,6 +171,11 @@ def helm_path(major: int = 3) -> Path:
 def promtool_path() -> Path:
     """The pinned promtool."""
     return program_path(PROMTOOL, "promtool")
+
+
+def lua_path() -> Path:
+    """The pinned Lua interpreter: the one that is inside Argo CD."""
+    return program_path(LUA, "glua")
 
 
 def prometheus_path() -> Path:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from dichroism_crds.client import Api, Denied, NotFound
+from dichroism_crds.heartbeat import LEASES, Heartbeat
+from dichroism_crds.heartbeat import lease_name as watchers_lease
 from dichroism_crds.kinds import Prune, Scan, Transfer
 from dichroism_crds.names import (
     ANNOTATION_RETRY,
@@ -23,10 +25,12 @@ from dichroism_crds.names import (
 )
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.schema import OPENAPI_PATH
+from dichroism_crds.timestamps import now
 from dichroism_operator.lease import Lease
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.job import lease_name
 from dichroism_operator.recorder import Recorder
+from dichroism_watcher.heartbeat import Heart
 from dichroism_watcher.records import FileContent, KnownScan
 from dichroism_watcher.scan_feed import ScanFeed
 from dichroism_watcher.submit import How, build_scan, put_scan
@@ -34,6 +38,7 @@ from tests.api import acting
 from tests.chart import CHART, OPERATOR, PRUNER, WATCHER, apply, cronjob_name, install, objects, pod_specs, render
 from tests.cluster import Cluster, CommandError
 from tests.integration.crds.objects import prune, scan, transfer
+from tests.rights import not_needed, requests_of, rights_of
 
 CONFIG = (CHART.parents[1] / "config.yml").read_text()
 PRUNED = {"data402", "nersc402", "data631", "nersc631"}
@@ -43,6 +48,50 @@ CLAIMS: dict[str, Any] = {
     "existingSecret": "credentials",
     "mounts": {name: {"persistentVolumeClaim": {"claimName": name}} for name in ("data402", "nersc402", "hpss402")},
 }
+FOREIGN = Path(__file__).parent / "foreign"
+SOMEBODY = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
+MORE: dict[str, Any] = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "steward": {"subjects": [SOMEBODY]},
+    "viewer": {"subjects": [SOMEBODY]},
+    "networkPolicy": {
+        "enabled": True,
+        "metricsFrom": [{"podSelector": {}}],
+        "extraEgress": [{"ports": [{"protocol": "TCP", "port": 4200}]}],
+    },
+    "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
+    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}, "data": {"a": "b"}}],
+    "podLabels": {"cost": "als"},
+    "podAnnotations": {"note": "x"},
+    "nodeSelector": {"storage": "cfs"},
+    "tolerations": [{"key": "storage", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "serviceAccountAnnotations": {"note": "x"},
+    "podSecurityContext": {"fsGroup": 90001, "supplementalGroups": [4711], "fsGroupChangePolicy": "OnRootMismatch"},
+}
+MONITORING = {
+    "prometheusRule": {"enabled": True, "runbookUrl": "https://example.org/runbook.md", "labels": {"release": "x"}},
+    "dashboard": {"enabled": True, "annotations": {"folder": "ALS"}},
+}
+EVERYTHING: dict[str, dict[str, Any]] = {
+    "pod monitor, secret of one's own": {
+        **CLAIMS,
+        **MORE,
+        "watcher": {"enabled": True, "journal": {"persistentVolumeClaim": {"claimName": "journal"}}},
+        "metrics": {"podMonitor": {"enabled": True, "labels": {"release": "x"}}, **MONITORING},
+    },
+    "service monitor, secret of the chart": {
+        **CLAIMS,
+        "existingSecret": "",
+        "secretValues": {"SCICAT_USERNAME": "als"},
+        "secretsAs": "environment",
+        "prune": {"suspend": True},
+        "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "x"}}, **MONITORING},
+    },
+}
+"""All switches, in two parts because some exclude each other."""
 SITES = ("data", "nersc", "hpss")
 CONFIG_ON_DISK = CONFIG.replace("mover: globus", "mover: filesystem").replace("mover: sfapi", "mover: filesystem")
 COPIED = "2026/261122/TrajScan31914-1_0001.txt"
@@ -60,9 +109,21 @@ def installed(cluster: Cluster) -> Iterator[str]:
 # what is applied
 
 
-def test_everything_is_accepted_in_strict_form(cluster: Cluster, installed: str) -> None:
-    wanted = objects(render(installed, CONFIG, **CLAIMS))
-    apply(cluster, wanted, "--dry-run=server")
+@pytest.fixture(scope="module")
+def foreign(cluster: Cluster) -> None:
+    """The kinds of others that the chart has objects of."""
+    definitions = [yaml.safe_load(file.read_text()) for file in sorted(FOREIGN.glob("*.yaml"))]
+    apply(cluster, definitions)
+    names = [f"crd/{one['metadata']['name']}" for one in definitions]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+
+
+@pytest.mark.parametrize("values", EVERYTHING)
+@pytest.mark.usefixtures("foreign")
+def test_every_object_of_every_switch_is_accepted_in_strict_form(cluster: Cluster, installed: str, values: str) -> None:
+    wanted = objects(render(installed, CONFIG, **EVERYTHING[values]))
+    said = apply(cluster, wanted, "--dry-run=server")
+    assert len(said.splitlines()) == len(wanted)
 
 
 def test_installing_again_changes_nothing(cluster: Cluster, installed: str) -> None:
@@ -179,6 +240,17 @@ async def test_operator_may_do_what_it_does(cluster: Cluster, installed: str) ->
         await api.delete(Scan, made.name)
 
 
+async def test_operator_may_look_at_what_others_leave(cluster: Cluster, installed: str) -> None:
+    async with acting(cluster, installed, OPERATOR) as api:
+        found = await api.request("GET", f"/api/v1/namespaces/{installed}")
+        assert found["metadata"]["uid"]
+        looked_for = [api.builtin_path("v1", "configmaps", STOP_PRUNE_CONFIGMAP)]
+        looked_for += [api.builtin_path(*LEASES, watchers_lease(beamline)) for beamline in ("BL402", "BL631")]
+        for path in looked_for:
+            with pytest.raises(NotFound):
+                await api.request("GET", path)
+
+
 async def test_pruner_may_do_what_it_does(cluster: Cluster, installed: str) -> None:
     async with acting(cluster, installed) as admin:
         due = await admin.create(prune("pruner-prune"))
@@ -222,6 +294,27 @@ async def test_watcher_may_do_what_it_does(cluster: Cluster, installed: str) -> 
             await heard.told.wait()
         following.cancel()
         assert COPIED in heard.scans
+        await api.get(Scan, first.name)
+        await leaves_word(api)
+    leases = cluster.kubectl("get", "leases", "-n", installed, "-o", "name")
+    assert all(watchers_lease(beamline) in leases for beamline in ("BL402", "BL631"))
+
+
+async def leaves_word(api: Api) -> None:
+    """Write the Leases of the watchers twice: the first time they are not there."""
+    asked = []
+    twice = asyncio.Event()
+
+    def words() -> dict[str, Heartbeat]:
+        asked.append(now())
+        if len(asked) > 2:
+            twice.set()
+        return dict.fromkeys(("BL402", "BL631"), Heartbeat("host", now(), 600))
+
+    beating = asyncio.create_task(Heart(api, every_s=0.01).beat(words))
+    async with asyncio.timeout(60):
+        await twice.wait()
+    beating.cancel()
 
 
 class Heard:
@@ -253,8 +346,10 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         await api.replace_status(planned)
         await api.patch(Prune, planned.name, {"metadata": {"annotations": {ANNOTATION_UNDO: "1"}}})
         assert planned.name in [one.name async for one in api.list_metadata(Prune)]
+        assert (await api.get(Prune, planned.name)).name == planned.name
         await api.delete(Prune, planned.name)
-        await holds(Lease(api, lease_name("BL402"), "one"))
+        for beamline in ("BL402", "BL631"):
+            await holds(Lease(api, lease_name(beamline), "one"))
         assert await stopswitch.stop(api, "inventory", "somebody")
         assert await stopswitch.why_stopped(api)
         assert await stopswitch.resume(api)
@@ -262,8 +357,45 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
             await api.replace_status(made)
         with pytest.raises(Denied):
             await Lease(api, OPERATOR_LEASE, "somebody").try_acquire()
-    cronjob, user = f"--from=cronjob/{cronjob_name('data402')}", f"--as=system:serviceaccount:{installed}:somebody"
-    cluster.kubectl("create", "job", "now", cronjob, "-n", installed, user)
+
+    def kubectl(*words: str) -> str:
+        return cluster.kubectl(*words, "-n", installed, kubeconfig=cluster.kubeconfig_for(installed, "somebody"))
+
+    kubectl("patch", "cronjob", cronjob_name("data402"), "-p", '{"spec":{"suspend":true}}')
+    kubectl("create", "job", "now", f"--from=cronjob/{cronjob_name('data402')}")
+    looks(kubectl, "scans", "transfers", "prunes")
+    for kind in ("cronjobs", "jobs"):
+        assert kubectl("get", kind, "-o", "name")
+    assert kubectl("get", "job", "now", "-o", "name")
+    with pytest.raises(CommandError, match="NotFound"):
+        kubectl("get", "scan", "nobody")
+    with pytest.raises(CommandError, match="NotFound"):
+        kubectl("get", "transfer", "nobody")
+    kubectl("delete", "scan", made.name)
+
+
+def looks(kubectl: Callable[..., str], *kinds: str) -> None:
+    """List each kind, and watch it for a moment."""
+    for kind in kinds:
+        kubectl("get", kind)
+        kubectl("get", kind, "--watch", "--request-timeout=1s")
+
+
+def test_viewer_may_look_and_change_nothing(cluster: Cluster, installed: str) -> None:
+    cluster.kubectl("create", "serviceaccount", "guest", "-n", installed)
+    role, account = "--role=dichroism-viewer", f"--serviceaccount={installed}:guest"
+    cluster.kubectl("create", "rolebinding", "guest", role, account, "-n", installed)
+
+    def kubectl(*words: str) -> str:
+        return cluster.kubectl(*words, "-n", installed, kubeconfig=cluster.kubeconfig_for(installed, "guest"))
+
+    for kind in ("scans", "transfers", "prunes", "events", "cronjobs", "jobs"):
+        looks(kubectl, kind)
+        with pytest.raises(CommandError, match="NotFound"):
+            kubectl("get", kind, "nobody")
+    asked = dict.fromkeys(("scans", "scans/status", "transfers", "prunes", "cronjobs", "jobs", "leases"), WRITES)
+    refused = {"secrets": ALL, "configmaps": ALL, "pods": ALL}
+    assert allowed(cluster, installed, "guest", asked | refused) == set()
 
 
 NOBODY = "metadata.name=nobody"
@@ -424,3 +556,39 @@ async def test_watcher_cannot_delete_or_judge_a_scan(cluster: Cluster, installed
             await api.replace_status(made)
         with pytest.raises(Denied):
             await api.get(Transfer, "any")
+
+
+# each right is needed
+
+Life = Callable[[Cluster, str], Coroutine[Any, Any, None] | None]
+
+LIVES: dict[str, tuple[str, tuple[Life, ...]]] = {
+    OPERATOR: (OPERATOR, (test_operator_may_do_what_it_does, test_operator_may_look_at_what_others_leave)),
+    PRUNER: (PRUNER, (test_pruner_may_do_what_it_does, test_pruner_sees_the_stop_switch_come_and_go)),
+    WATCHER: (WATCHER, (test_watcher_may_do_what_it_does,)),
+    "dichroism-steward": ("somebody", (test_steward_may_do_what_the_commands_for_people_do,)),
+    "dichroism-viewer": ("guest", (test_viewer_may_look_and_change_nothing,)),
+}
+"""Role, the account that has it, and the tests that do what the programs do under it."""
+
+
+@pytest.fixture(scope="module")
+def lived(cluster: Cluster) -> Iterator[str]:
+    """Another namespace with the chart, in which each account has done what it does and nothing else."""
+    if cluster.provider != "controlplane":
+        pytest.skip(f"a cluster of provider {cluster.provider} does not show who asked what")
+    name = cluster.namespace("rights")
+    install(cluster, name, CONFIG)
+    for _, lives in LIVES.values():
+        for life in lives:
+            if asked := life(cluster, name):
+                asyncio.run(asked)
+    yield name
+    cluster.delete_namespace(name)
+
+
+@pytest.mark.parametrize("role", LIVES)
+def test_without_any_one_of_its_rights_a_role_would_refuse_its_program(cluster: Cluster, lived: str, role: str) -> None:
+    account, _ = LIVES[role]
+    given = rights_of(json.loads(cluster.kubectl("get", "role", role, "-n", lived, "-o", "json")))
+    assert not not_needed(given, requests_of(cluster, lived, account))

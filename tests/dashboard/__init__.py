@@ -1,0 +1,1 @@
+"""Pictures of the chart's dashboard with real data; see ``__main__``."""
