@@ -3,13 +3,23 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from dichroism_crds.schema import crd_documents, crd_yaml
-from tests.cluster import Cluster, ClusterError, chosen_provider, helm_path, kubectl_path, running
+from tests.cluster import (
+    Cluster,
+    ClusterError,
+    chosen_provider,
+    helm_path,
+    kubectl_path,
+    lua_path,
+    promtool_path,
+    running,
+)
 from tests.cluster.existing import NAME as EXISTING
 from tests.cluster.existing import VARIABLES
 from tests.prefect.environment import PrefectError, prefect_python
@@ -49,6 +59,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any("prefect" in getattr(item, "fixturenames", ()) for item in session.items):
         with capture.global_and_fixture_disabled(), contextlib.suppress(PrefectError):
             prefect_python()  # a test that needs it says why it could not be installed
+    if any("chart_tools" in getattr(item, "fixturenames", ()) for item in session.items):
+        with capture.global_and_fixture_disabled(), contextlib.suppress(ClusterError):
+            build_chart_tools()  # a test that needs one says why it could not be built
     if not any(item.get_closest_marker("cluster") for item in session.items):
         return
     try:
@@ -72,6 +85,18 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder: Path = tmp_path_factory.mktemp("cluster")
     with running(folder) as started:
         yield started
+
+
+def build_chart_tools() -> None:
+    """Build what looks at the chart: both Helms, promtool and a Lua."""
+    for build in (helm_path, partial(helm_path, 4), promtool_path, lua_path):
+        build()
+
+
+@pytest.fixture(scope="session")
+def chart_tools() -> None:
+    """The programs that look at the chart; asked for so that they are built before the first test's time runs."""
+    build_chart_tools()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from tests.chart import CHART, objects, of_kind, render
 from tests.cluster.processes import free_port
 from tests.dashboard.drawing import draw
 from tests.dashboard.prometheus import Prometheus
+from tests.fault.supervisor import Supervisor
 from tests.samples import generate
 from tests.site import BEAMLINES, Site
 
@@ -69,10 +70,12 @@ def main() -> int:
                 site.scicat.start()
                 site.install()
                 port = free_port()
-                site.operator(port=port).start(DICHROISM_SWEEP_SECONDS="2")
                 site.watcher().start()
                 target, watched = f"127.0.0.1:{port}", (rules(site, folder),)
-                with Prometheus(folder / "prometheus", target, site.namespace, watched) as read:
+                with (
+                    Supervisor(site.operator(port=port), DICHROISM_SWEEP_SECONDS="2", DICHROISM_LEASE_SECONDS="60"),
+                    Prometheus(folder / "prometheus", target, site.namespace, watched) as read,
+                ):
                     start = time.time()
                     live(site)
                     dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())

@@ -1,15 +1,13 @@
 """Draws the panels of a Grafana dashboard from a Prometheus: the same queries, places, units and legends."""
 
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from tests.dashboard.prometheus import Prometheus, Series
 
@@ -17,6 +15,12 @@ PAPER, INK, GRID = "#181b1f", "#ccccdc", "#34373c"
 COLORS = ("#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#8ab8ff", "#ffcb7d", "#96d98d", "#c4a7e7")
 THRESHOLD = {"green": "#37872d", "red": "#c4162a"}
 _ROW_INCHES = 0.32
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}"
+
+
 _UNITS: dict[str, Callable[[float], str]] = {
     "bytes": lambda value: _si(value, "B"),
     "Bps": lambda value: _si(value, "B/s"),
@@ -46,7 +50,10 @@ def draw(dashboard: dict[str, Any], prometheus: Prometheus, namespace: str, star
                 for target in panel["targets"]
                 for one in prometheus.over(_filled(target["expr"], namespace), start, end)
             ]
-            {"stat": _stat, "timeseries": _lines}[panel["type"]](figure, box, panel, found)
+            if panel["type"] == "stat":
+                _stat(figure, box, panel, found)
+            else:
+                _lines(figure, box, panel, found, (start, end))
         figure.savefig(to, facecolor=figure.get_facecolor())
 
 
@@ -72,28 +79,35 @@ def _stat(figure: Figure, box: tuple[float, ...], panel: dict[str, Any], found: 
     axes.text(0.5, 0.5, f"{value:g}", fontsize=22, ha="center", va="center", color="white", transform=axes.transAxes)
 
 
-def _lines(figure: Figure, box: tuple[float, ...], panel: dict[str, Any], found: list[tuple[str, Series]]) -> None:
+def _lines(
+    figure: Figure,
+    box: tuple[float, ...],
+    panel: dict[str, Any],
+    found: list[tuple[str, Series]],
+    span: tuple[float, float],
+) -> None:
     axes = _panel(figure, box, panel, 0.08)
-    form = _UNITS.get(panel["fieldConfig"]["defaults"]["unit"], lambda value: f"{value:g}")
+    form = _UNITS.get(panel["fieldConfig"]["defaults"]["unit"], _plain)
     stacked = panel["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] == "normal"
     below: dict[float, float] = {}
     for number, (legend, (labels, values)) in enumerate(found):
-        named = re.sub(r"{{(\w+)}}", lambda match, own=labels: own.get(match[1], ""), legend)
-        moments = [datetime.fromtimestamp(moment, UTC) for moment, _ in values]
+        named = legend
+        for label, value in labels.items():
+            named = named.replace(f"{{{{{label}}}}}", value)
+        minutes = [(moment - span[0]) / 60 for moment, _ in values]
         base = [below.get(moment, 0.0) if stacked else 0.0 for moment, _ in values]
         heights = [value + under for (_, value), under in zip(values, base, strict=True)]
         below |= {moment: height for (moment, _), height in zip(values, heights, strict=True)}
         color = COLORS[number % len(COLORS)]
-        axes.plot(moments, heights, color=color, linewidth=1, label=named)
-        axes.fill_between(moments, base, heights, color=color, alpha=0.4 if stacked else 0.1, linewidth=0)
+        axes.plot(minutes, heights, color=color, linewidth=1, label=named)
+        axes.fill_between(minutes, base, heights, color=color, alpha=0.4 if stacked else 0.1, linewidth=0)
     axes.grid(color=GRID, linewidth=0.5)
     axes.spines[:].set_visible(False)
     axes.tick_params(labelsize=7, length=0)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda value, _: form(value))
-    locator = AutoDateLocator(maxticks=6)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    axes.set_xlim(0, (span[1] - span[0]) / 60)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} min"))
     if found:
         columns = max(1, panel["gridPos"]["w"] // 3)
         axes.legend(

@@ -13,6 +13,7 @@ from tests.chart import CHART
 from tests.cluster import Cluster
 from tests.integration.crds.objects import prune, scan, transfer
 
+pytestmark = pytest.mark.usefixtures("chart_tools")
 ROOT = CHART.parents[1]
 CONFIG = (ROOT / "config.yml").read_text()
 VALUES = {"config": CONFIG, "image": {"repository": "dichroism"}, "operator": {"enabled": False}}

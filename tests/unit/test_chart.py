@@ -15,6 +15,7 @@ from dichroism_operator.credentials import FOLDER
 from tests.chart import CHART, cronjob_name, helm, objects, of_kind, pod_specs, render
 from tests.cluster import CommandError
 
+pytestmark = pytest.mark.usefixtures("chart_tools")
 REPOSITORY = CHART.parents[1]
 CONFIG = (REPOSITORY / "config.yml").read_text()
 PRUNED = ("data402", "data631", "nersc402", "nersc631")

@@ -16,6 +16,7 @@ from dichroism_operator.metrics import REGISTRY
 from tests.chart import CHART, objects, of_kind, render
 from tests.cluster import promtool_path
 
+pytestmark = pytest.mark.usefixtures("chart_tools")
 ROOT = CHART.parents[1]
 CONFIG = (ROOT / "config.yml").read_text()
 RUNBOOK = "https://example.org/runbook.md"

@@ -16,6 +16,7 @@ import yaml
 from tests.chart import CHART, objects, render
 from tests.chart_values import Value, values_of
 
+pytestmark = pytest.mark.usefixtures("chart_tools")
 KEPT = Path(__file__).parent / "snapshots" / "chart"
 CONFIG = """\
 data402: {root_path: /data, uri: als, name: data402}

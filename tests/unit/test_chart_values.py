@@ -12,6 +12,7 @@ from tests.chart import CHART, helm, render
 from tests.chart_values import CRDS, Value
 from tests.cluster import CommandError
 
+pytestmark = pytest.mark.usefixtures("chart_tools")
 CONFIG = (CHART.parents[1] / "config.yml").read_text()
 HELMS = (3, 4)
 """The last Helm 3, and Helm 4."""

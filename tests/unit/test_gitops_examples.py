@@ -12,6 +12,7 @@ from dichroism_crds.kinds import PrunePhase, ScanPhase, TransferPhase
 from tests.chart import CHART, helm, objects
 from tests.cluster import lua_path
 
+pytestmark = pytest.mark.usefixtures("chart_tools")
 EXAMPLES = CHART.parents[1] / "docs" / "examples" / "gitops"
 CUSTOM = "resource.customizations.health.dichroism.als.lbl.gov_"
 ARGO_HEALTH = {"Healthy", "Progressing", "Degraded", "Suspended"}
