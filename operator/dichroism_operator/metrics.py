@@ -4,7 +4,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
-STEPS_DONE = Counter("dichroism_steps_total", "Steps finished", ["beamline", "step", "result"], registry=REGISTRY)
+STEPS_DONE = Counter(
+    "dichroism_steps_total",
+    "Steps that ended: done, failed by a fault of the file, or to be done again after another's",
+    ["beamline", "step", "result"],
+    registry=REGISTRY,
+)
 WAITING = Gauge("dichroism_waiting_scans", "Scans that wait for a step", ["beamline", "step"], registry=REGISTRY)
 SCANS = Gauge(
     "dichroism_scans",

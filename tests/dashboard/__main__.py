@@ -21,7 +21,7 @@ from tests.dashboard.drawing import draw
 from tests.dashboard.prometheus import Prometheus
 from tests.fault.supervisor import Supervisor
 from tests.samples import generate
-from tests.site import BEAMLINES, Site
+from tests.site import BEAMLINES, Program, Site
 
 PICTURE = CHART.parents[1] / "docs" / "images" / "dashboard.png"
 ROUNDS = 8
@@ -39,8 +39,8 @@ def rules(site: Site, folder: Path) -> Path:
     return file
 
 
-def live(site: Site) -> None:
-    """Some minutes of two beamlines: scans in series, the catalogue away for a while, a prune run."""
+def live(site: Site, operator: Program) -> None:
+    """Some minutes of two beamlines: scans in series, the catalogue away for a while, prune runs, a crash."""
     for number in range(ROUNDS):
         for beamline, folder in BEAMLINES.items():
             generate(site.mount(f"data{folder}") / f"day{number}", beamline, 6 + 3 * (number % 3), seed=number)
@@ -57,7 +57,9 @@ def live(site: Site) -> None:
     time.sleep(2 * ROUND_S)
     for endpoint in ("data402", "data631"):
         site.prune(endpoint, name=f"prune-{endpoint}").start().wait()
-    time.sleep(ROUND_S)
+    # The next one counts everything anew at once, the calendar too, which changes slowly otherwise.
+    operator.kill()
+    time.sleep(2 * ROUND_S)
 
 
 def main() -> int:
@@ -71,13 +73,14 @@ def main() -> int:
                 site.install()
                 port = free_port()
                 site.watcher().start()
+                operator = site.operator(port=port)
                 target, watched = f"127.0.0.1:{port}", (rules(site, folder),)
                 with (
-                    Supervisor(site.operator(port=port), DICHROISM_SWEEP_SECONDS="2", DICHROISM_LEASE_SECONDS="60"),
+                    Supervisor(operator, DICHROISM_SWEEP_SECONDS="2", DICHROISM_LEASE_SECONDS="15"),
                     Prometheus(folder / "prometheus", target, site.namespace, watched) as read,
                 ):
                     start = time.time()
-                    live(site)
+                    live(site, operator)
                     dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
                     draw(dashboard, read, site.namespace, start, time.time(), PICTURE)
                     for labels, _ in read.now("ALERTS"):

@@ -89,6 +89,10 @@ def _lines(
     axes = _panel(figure, box, panel, 0.08)
     form = _UNITS.get(panel["fieldConfig"]["defaults"]["unit"], _plain)
     stacked = panel["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] == "normal"
+    fixed = {
+        one["matcher"]["options"]: one["properties"][0]["value"]["fixedColor"]
+        for one in panel["fieldConfig"]["overrides"]
+    }
     below: dict[float, float] = {}
     for number, (legend, (labels, values)) in enumerate(found):
         named = legend
@@ -98,7 +102,7 @@ def _lines(
         base = [below.get(moment, 0.0) if stacked else 0.0 for moment, _ in values]
         heights = [value + under for (_, value), under in zip(values, base, strict=True)]
         below |= {moment: height for (moment, _), height in zip(values, heights, strict=True)}
-        color = COLORS[number % len(COLORS)]
+        color = fixed.get(named, COLORS[number % len(COLORS)])
         axes.plot(minutes, heights, color=color, linewidth=1, label=named)
         axes.fill_between(minutes, base, heights, color=color, alpha=0.4 if stacked else 0.1, linewidth=0)
     axes.grid(color=GRID, linewidth=0.5)

@@ -122,16 +122,16 @@ class CatalogueLane(StepLane):
     async def _attempt(self, scan: Scan) -> None:
         about = About.of(scan)
         change: Callable[[Scan], None]
-        recorded, beside = None, await self.find_beside(scan)
+        recorded, beside, outcome = None, await self.find_beside(scan), "done"
         try:
             recorded = await asyncio.to_thread(self.record, scan, beside)
         except CatalogueUnavailable as outage:
-            reason, text = outage.reason, str(outage)
+            reason, text, outcome = outage.reason, str(outage), "again"  # no fault of this file
             if not self.paused:
                 self.pause(reason, text, about)
             change = lambda fresh: lifecycle.wait(fresh, self.step, reason, text, now())  # noqa: E731
         except EntryRefused as refusal:
-            why, text = refusal.reason, str(refusal)
+            why, text, outcome = refusal.reason, str(refusal), "failed"
             self.context.recorder.event(about, EventReason.STEP_FAILED, f"{self.step}: {text}")
             change = lambda fresh: lifecycle.fail(fresh, self.step, why, text, now())  # noqa: E731
         else:
@@ -141,7 +141,7 @@ class CatalogueLane(StepLane):
             done = recorded
             change = lambda fresh: self.apply(fresh, done, scan.spec.proposal)  # noqa: E731
         self._done_asking(scan.name)
-        STEPS_DONE.labels(self.beamline.name, self.step, "done" if recorded else "failed").inc()
+        STEPS_DONE.labels(self.beamline.name, self.step, outcome).inc()
         written = await self.context.writer.submit(
             scan.name, scan.metadata.uid or "", self._unless_changed(scan, change)
         )
