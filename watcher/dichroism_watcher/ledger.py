@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 
 from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_watcher.moves import Moves
 from dichroism_watcher.records import (
     Changes,
     Counts,
@@ -41,8 +42,7 @@ class Ledger:
         self._settled: dict[str, array[int]] = {}
         self._known: dict[str, KnownScan] = {}
         self._expected: dict[str, FileContent | None] = {}
-        self._moved: dict[str, str] = {}
-        self._moved_to: dict[str, str] = {}
+        self._moves = Moves()
         self._visited: set[str] = set()
         self._untold: set[str] = set()
 
@@ -54,7 +54,7 @@ class Ledger:
             return
         self._expected[path] = held.content
         if held.scan_path is not None:
-            self._link(path, held.scan_path)
+            self._moves.link(path, held.scan_path)
 
     def counts(self) -> Counts:
         """Present numbers, for metrics."""
@@ -119,7 +119,7 @@ class Ledger:
                 ignored.add(name)
             elif self._succeeded(path := join(listing.folder, name), record):
                 changes.held[path] = self._held(path, record, safe=True)
-                self._unlink(path)
+                self._moves.unlink(path)
                 new_marks.append(mark)
                 here.pop(name, None)
             else:
@@ -206,7 +206,7 @@ class Ledger:
                     changes.due.append((record.stillness.since + self._quiet_period(listing, name), path))
             record.tracked = tracked
             if self._expected.pop(path, record.content) != record.content:
-                self._unlink(path)
+                self._moves.unlink(path)
         record.device = listing.device
         if not record.illegal:
             self._advance(path, record, seen, listing, changes)
@@ -218,7 +218,7 @@ class Ledger:
         stillness = observe(record.stillness, seen, look)
         if stillness is not record.stillness:
             if record.content != FileContent.of(seen):
-                self._unlink(path)
+                self._moves.unlink(path)
             record.stillness, record.state, record.reported_empty = stillness, State.OBSERVED, False
             changes.due.append((stillness.since + quiet, path))
         if record.state is not State.OBSERVED or quiet_for(stillness, look) < quiet:
@@ -258,10 +258,12 @@ class Ledger:
         changes = Changes()
         before, fresh = self._known, dict(scans)
         for path, record in self._records():
-            scan = self._moved.get(path, path)
+            scan = self._moves.scan_of(path)
             if record.accepted is not None and record.accepted_at >= began:
                 fresh[scan] = self._known.get(scan) or KnownScan(record.accepted, succeeded=False)
         self._known = fresh
+        for path, known in fresh.items():
+            self._moves.heard(path, known)
         for path, record in list(self._records()):
             if record.accepted_at < began:
                 self._correct(path, record, changes)
@@ -278,7 +280,8 @@ class Ledger:
             self._known.pop(path, None)
         else:
             self._known[path] = known
-        for file in {path, self._moved_to.get(path, path)}:
+            self._moves.heard(path, known)
+        for file in {path, self._moves.file_of(path)}:
             record = self._record(file)
             if record is not None:
                 self._correct(file, record, changes)
@@ -294,13 +297,13 @@ class Ledger:
         if record.state is not State.ACCEPTED:
             return
         if record.accepted != record.content:
-            self._unlink(path)
+            self._moves.unlink(path)
             self._submit(path, record, changes)
         elif self._succeeded(path, record):
             self._settle(path, record, changes)
 
     def _tell_success(self, path: str, known: KnownScan, changes: Changes) -> None:
-        file = self._moved_to.get(path, path)
+        file = self._moves.file_of(path)
         if self._record(file) is None:
             changes.succeeded[file] = known.content
 
@@ -316,16 +319,23 @@ class Ledger:
 
     def accepted(self, path: str, content: FileContent, at: float) -> Changes:
         """The API holds ``content`` for the path since ``at`` (s, monotonic)."""
-        self._unlink(path)
+        self._moves.unlink(path)
         known = self._known.get(path)
         same = known is not None and known.content == content
-        self._known[path] = known._replace(moved=False) if known and same else KnownScan(content, succeeded=False)
+        self._known[path] = known._replace(moved_to=None) if known and same else KnownScan(content, succeeded=False)
         return self._taken(path, content, at)
 
     def moved(self, path: str, scan_path: str, content: FileContent, at: float) -> Changes:
         """The file's content is that of the Scan of another path, from which it was moved."""
-        self._link(path, scan_path)
+        self._moves.link(path, scan_path)
         return self._taken(path, content, at)
+
+    def standing_for(self, path: str, content: FileContent) -> str | None:
+        """The path of the Scan that says that this content went to ``path``; None where that has a Scan of its own."""
+        own = self._known.get(path)
+        if own is not None and own.content == content:
+            return None
+        return self._moves.told_of(path, content, self._known)
 
     def proven_safe(self, path: str, content: FileContent) -> Changes:
         """The journal knows that this content is safe."""
@@ -367,7 +377,7 @@ class Ledger:
     def _submit(self, path: str, record: FileRecord, changes: Changes) -> None:
         """Decide what a finished file needs: nothing when the API already holds this content."""
         known = self._known_of(path)
-        if known is not None and known.content == record.content and not (known.moved and path not in self._moved):
+        if known is not None and known.content == record.content and not (known.moved_to and path not in self._moves):
             record.state, record.accepted = State.ACCEPTED, record.content
             changes.held[path] = self._held(path, record)
             return
@@ -376,26 +386,14 @@ class Ledger:
             record.queued = True
             changes.to_submit.append(path)
 
+    def _known_of(self, path: str) -> KnownScan | None:
+        return self._known.get(self._moves.scan_of(path))
+
     def _succeeded(self, path: str, record: FileRecord) -> bool:
         if record.state is not State.ACCEPTED:
             return False
         known = self._known_of(path)
         return known is not None and known.succeeded and known.content == record.content
-
-    # --- files whose Scan has another path
-
-    def _known_of(self, path: str) -> KnownScan | None:
-        return self._known.get(self._moved.get(path, path))
-
-    def _link(self, path: str, scan_path: str) -> None:
-        self._unlink(path)
-        if path != scan_path:
-            self._moved[path], self._moved_to[scan_path] = scan_path, path
-
-    def _unlink(self, path: str) -> None:
-        scan_path = self._moved.pop(path, None)
-        if scan_path is not None and self._moved_to.get(scan_path) == path:
-            del self._moved_to[scan_path]
 
     # --- storage
 
@@ -409,11 +407,11 @@ class Ledger:
         return self._open.get(folder, {}).get(name)
 
     def _held(self, path: str, record: FileRecord, *, safe: bool = False) -> Held:
-        return Held(record.content, record.device, record.stillness.seen.inode, safe, self._moved.get(path))
+        return Held(record.content, record.device, record.stillness.seen.inode, safe, self._moves.elsewhere(path))
 
     def _settle(self, path: str, record: FileRecord, changes: Changes) -> None:
         changes.held[path] = self._held(path, record, safe=True)
-        self._unlink(path)
+        self._moves.unlink(path)
         folder, _, name = path.rpartition("/")
         del self._open[folder][name]
         self._settled.setdefault(folder, array("Q")).append(_mark(name, *record.content))
