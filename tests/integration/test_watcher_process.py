@@ -217,6 +217,20 @@ def test_a_file_rewritten_while_no_watcher_ran_changes_its_scan(site: Site) -> N
     site.until(lambda: describes(site.scans()[str(file)], file), "the Scan keeps the old content")
 
 
+def test_a_kill_right_after_a_broken_journal_was_set_aside_loses_nothing(site: Site) -> None:
+    file = site.roots["data402"] / "a.txt"
+    write_filler(file, 1000, seed=1)
+    site.journal.parent.mkdir(exist_ok=True)
+    site.journal.write_bytes(b"this was a journal once" * 200)
+    site.start(DICHROISM_KILL_AT="journal-set-aside")
+    assert site.process is not None
+    assert site.process.wait(DEADLINE_S) == -signal.SIGKILL
+    site.start()
+    site.until_scanned(file)
+    assert site.origin(file) == "recovered"
+    assert len(list(site.journal.parent.glob("*.broken-*"))) == 1
+
+
 def test_a_deleted_scan_comes_back_unless_it_was_seen_to_succeed(site: Site) -> None:
     files = [site.roots["data402"] / name for name in ("unfinished.txt", "done.txt")]
     for file in files:
