@@ -167,6 +167,22 @@ def fail(scan: Scan, step: Step, reason: Reason, message: str, now: datetime, *,
     set_condition(scan, step, ConditionStatus.FALSE, reason, message, now)
 
 
+def put_off(scan: Scan, step: Step, reason: Reason, message: str, now: datetime) -> None:
+    """The step can't be done before something else has happened, so no attempt is counted.
+
+    A new content or a person's retry goes at once. Without one the step is tried after 5 s, then after as long as it
+    was put off already, at most 1 h: nothing has to be remembered for that but the condition itself.
+    """
+    if is_done(scan, step):
+        return
+    begin(scan)
+    known = scan.condition(step)
+    lasting = known.status == ConditionStatus.FALSE and known.reason == reason
+    waited = now - (known.last_transition_time or now) if lasting else BACKOFF_FIRST
+    scan.status.attempts.retry_at = now + min(max(BACKOFF_FIRST, waited), BACKOFF_LONGEST)
+    set_condition(scan, step, ConditionStatus.FALSE, reason, message, now)
+
+
 def wait(scan: Scan, step: Step, reason: Reason, message: str, now: datetime) -> None:
     """The step waits for something that is not this file's fault; one that is done stays done."""
     if is_done(scan, step):

@@ -19,8 +19,8 @@ from dichroism_operator.metrics import STEPS_DONE
 from dichroism_operator.movers.base import Item, ItemResult, Progress, Task, TaskState
 from dichroism_operator.recorder import About
 
-ITEM_TROUBLE_WITHOUT_BLAME = frozenset({Reason.SOURCE_CHANGED})
-"""The file is being written again; the watcher will tell its new content."""
+AWAITS_THE_WATCHER = frozenset({Reason.SOURCE_CHANGED})
+"""The file is being written again; its new content will be told, and goes at once then."""
 PLANNED_AGAIN = frozenset({Reason.RESULTS_LOST})
 """Nothing is wrong with the file, it is just not known to be copied."""
 
@@ -88,10 +88,11 @@ class Telling:
                 lifecycle.succeed(scan, self._step, reason, f"on {copy.endpoint}", moment)
             elif again:
                 lifecycle.wait(scan, self._step, result.reason, result.message, moment)
+            elif result.reason in AWAITS_THE_WATCHER:
+                lifecycle.put_off(scan, self._step, result.reason, result.message, moment)
             else:
-                blame = result.reason not in ITEM_TROUBLE_WITHOUT_BLAME
-                if result.reason == Reason.TASK_FAILED:
-                    blame = len(one.transfer.spec.items) == 1  # in company, the next Transfer has half of the items
+                # In company it is not known whose fault it is, and the next Transfer has half of the items.
+                blame = result.reason != Reason.TASK_FAILED or len(one.transfer.spec.items) == 1
                 lifecycle.fail(scan, self._step, result.reason, result.message, moment, counts=blame)
             return True
 
