@@ -67,6 +67,13 @@ def last_phase(beamline: Beamline) -> ScanPhase:
     return [reached for step, reached in _PHASES if step in steps][-1]
 
 
+def phase_before(step: Step, steps: Collection[Step]) -> ScanPhase:
+    """The phase of a Scan whose earlier steps are done and this one and the later ones are not."""
+    order = list(Step)
+    done = [reached for known, reached in _PHASES if known in steps and order.index(known) < order.index(step)]
+    return done[-1] if done else ScanPhase.PENDING
+
+
 def is_done(scan: Scan, step: Step) -> bool:
     """Whether the step is done for the content that spec describes."""
     return scan.condition(step).status == ConditionStatus.TRUE

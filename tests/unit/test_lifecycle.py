@@ -103,6 +103,16 @@ def test_without_tape_and_pruning_the_ingested_scan_has_succeeded() -> None:
     assert one.condition(Step.ARCHIVED).reason == Reason.NOT_CONFIGURED
 
 
+@given(st.sampled_from([(), ("archive",), ("prune",), ("archive", "prune"), ("ingest", "archive", "prune")]))
+def test_a_scan_that_waits_for_a_step_in_its_turn_is_in_the_phase_before_it(without: tuple[str, ...]) -> None:
+    configured = lifecycle.configured_steps(beamline(*without))
+    one = derived(scan(), *without)
+    for step in (step for step in Step if step in configured):
+        if step in lifecycle.open_steps(one, configured, ATTEMPTS):
+            assert one.status.phase == lifecycle.phase_before(step, configured)
+        one = derived(done(one, step), *without)
+
+
 def test_a_scan_fails_only_when_nothing_of_it_can_progress() -> None:
     one = exhausted(done(scan(), Step.TRANSFERRED), Step.CATALOGUED)
     assert derived(one).status.phase == ScanPhase.TRANSFERRED
