@@ -5,6 +5,7 @@ Pictures are not made here: ``lanes.pictures`` attaches them afterwards.
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from abc import abstractmethod
@@ -84,8 +85,9 @@ class CatalogueLane(StepLane):
         room = (AT_ONCE if not self.pauses_in_a_row else 1) - len(self._asking)
         if room <= 0:
             return self.idle_s
-        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), self._working, now())
-        for card in cards[:room]:
+        waiting = self.context.board.waiting(self.beamline.name, self.step)
+        cards = list(itertools.islice(planning.ready(waiting, self._working, now()), room))
+        for card in cards:
             task = asyncio.create_task(self._work(card.name), name=f"{self.name} {card.name}")
             self._working[card.name] = task
             self._asking.add(card.name)
