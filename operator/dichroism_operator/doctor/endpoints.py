@@ -78,6 +78,8 @@ class Use:
                 return False
             case Role.PRUNER:
                 return None if self.is_pruned else False
+            case Role.FLIGHT:
+                return True
             case Role.PERSON:
                 return self.is_destination or self.is_pruned
 
