@@ -22,9 +22,10 @@ from dichroism_operator.doctor.check import (
     warning,
 )
 from dichroism_operator.doctor.examination import examine
-from dichroism_operator.doctor.report import TextReport, json_report, printable
+from dichroism_operator.doctor.report import TextReport, json_report
 from dichroism_operator.doctor.shared import Shared
-from dichroism_operator.doctor.threads import in_daemon_thread
+from dichroism_operator.threads import in_daemon_thread
+from dichroism_operator.wording import printable
 
 
 def check(
