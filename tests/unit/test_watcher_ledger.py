@@ -339,9 +339,15 @@ def test_without_a_journal_the_scan_that_names_the_place_of_a_moved_file_stands_
     assert ledger.standing_for("day/b.txt", CONTENT) is None
     ledger.told("old.txt", named._replace(transferred=False))
     assert ledger.standing_for("day/a.txt", CONTENT) is None, "what was not copied from its old path never will be"
-    ledger.told("old.txt", named._replace(succeeded=True))
-    ledger.told("day/a.txt", KnownScan(CONTENT, succeeded=False))
-    assert ledger.standing_for("day/a.txt", CONTENT) is None, "it has a Scan of its own"
+
+
+def test_a_file_with_a_scan_of_its_own_follows_that_whatever_it_was_linked_to_before() -> None:
+    ledger = finished()
+    before = KnownScan(CONTENT, succeeded=False, transferred=True)
+    ledger.relisted({"old.txt": before}, 0)
+    ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
+    changes = ledger.relisted({"old.txt": before, "day/a.txt": KnownScan(CONTENT, succeeded=True)}, 13)
+    assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=True)}
 
 
 def test_a_file_that_is_back_at_the_path_of_its_scan_has_its_scan_told() -> None:

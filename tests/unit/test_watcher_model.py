@@ -169,11 +169,13 @@ class WatcherMachine(RuleBasedStateMachine):
         if is_safe(submission, self.all_rows().get(path)):
             self.act(self.ledger.proven_safe(path, content))
             return
-        standing = self.ledger.standing_for(path, content)
-        if standing is not None:
-            self.act(self.ledger.moved(path, standing, content, self.now))
-            return
-        before = self.place_before(path, submission)
+        before = None
+        if self.ledger.known(path) is None:
+            standing = self.ledger.standing_for(path, content)
+            if standing is not None:
+                self.act(self.ledger.moved(path, standing, content, self.now))
+                return
+            before = self.place_before(path, submission)
         if answer == "down":
             self.queue.append(path)
         elif before is not None:

@@ -261,6 +261,7 @@ class Ledger:
         self._known = fresh
         for path, known in fresh.items():
             self._moves.heard(path, known)
+            self._moves.unlink(path)  # it has a Scan of its own
         for path, record in list(self._files.open_files()):
             if record.accepted_at < began:
                 self._correct(path, record, changes)
@@ -328,10 +329,7 @@ class Ledger:
         return self._taken(path, content, at)
 
     def standing_for(self, path: str, content: FileContent) -> str | None:
-        """The path of the Scan that says that this content went to ``path``; None where that has a Scan of its own."""
-        own = self._known.get(path)
-        if own is not None and own.content == content:
-            return None
+        """The path of the Scan that says of itself that this content went to ``path``."""
         return self._moves.told_of(path, content, self._known)
 
     def proven_safe(self, path: str, content: FileContent) -> Changes:

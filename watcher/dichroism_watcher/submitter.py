@@ -99,11 +99,13 @@ class Submitter:
         if is_safe(submission, row):
             self._act(self._ledger.proven_safe(path, submission.content))
             return
-        standing = self._ledger.standing_for(path, submission.content)
-        if standing is not None:
-            self._act(self._ledger.moved(path, standing, submission.content, time.monotonic()))
-            return
-        before = await self._place_before(path, submission)
+        before = None
+        if self._ledger.known(path) is None:  # else that Scan is told the content, wherever it came from
+            standing = self._ledger.standing_for(path, submission.content)
+            if standing is not None:
+                self._act(self._ledger.moved(path, standing, submission.content, time.monotonic()))
+                return
+            before = await self._place_before(path, submission)
         async with self._throttle.slot():
             now = self._ledger.take(path)
             if now != submission:  # it changed while it waited for its turn
