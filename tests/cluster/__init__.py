@@ -30,8 +30,8 @@ controlplane.
 
 Modules: ``providers`` chooses, ``control_plane``, ``node``, ``kind`` and ``existing`` start, ``cluster`` is what
 callers hold, ``state`` the record on disk, ``processes`` starts and stops, ``programs`` builds, ``podrunner`` and the
-modules named ``pod_*`` run the pods of a control plane. ``node_files``, ``cgroups``, ``gate`` and ``image`` are parts of
-a node. Nothing here is installed with the project.
+modules named ``pod_*`` run the pods of a control plane. ``node_files``, ``cgroups``, ``gate`` and ``image`` are parts
+of a node. Nothing here is installed with the project.
 """
 
 from tests.cluster.cluster import Cluster

@@ -1,8 +1,8 @@
 """The project's image for nodes that pull none: built by buildah, without a registry and without a daemon.
 
-The base is a small Debian from debootstrap; the rest comes from wheels, those of the lock, checked by their hashes, and
-our own. The build itself uses no network. Base and image are kept in the cache under the hash of what decides their
-content, so only the first build, and the first after a change, takes time. Nothing here starts a container.
+Three steps, each kept in the cache under the hash of what decides its content: a small Debian from debootstrap, the
+wheels of the lock, checked by their hashes, and our own wheel. So a change of our code costs the last step alone. The
+builds use no network. Nothing here starts a container.
 """
 
 import contextlib
@@ -35,11 +35,17 @@ _UNUSED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man
 _WHEEL_KINDS = ("--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none", "--platform=any")
 _GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28")
 _KEPT = 3
-_CONTAINERFILE = """\
+_INSTALL = "RUN --mount=type=bind,source=wheels,target=/wheels /venv/bin/pip install --no-index --no-deps /wheels/*.whl"
+_DEPENDENCIES = f"""\
 ARG BASE
-FROM ${BASE}
-RUN --mount=type=bind,source=wheels,target=/wheels \\
-    python3 -m venv /venv && /venv/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
+FROM ${{BASE}}
+RUN python3 -m venv /venv
+{_INSTALL}
+"""
+_CONTAINERFILE = f"""\
+ARG BASE
+FROM ${{BASE}}
+{_INSTALL}
 USER 10001:10001
 ENV PATH=/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
 ENTRYPOINT ["dichroism"]
@@ -84,13 +90,14 @@ def project_image() -> Image:
     Raises:
         CommandError: a program failed; ``stderr`` says why.
     """
-    sources = [_LOCK, *(_PROJECT / name for name in _SOURCES)]
-    key = _digest(_base_name().encode(), _CONTAINERFILE.encode(), *_contents(sources))
+    sources = [_PROJECT / name for name in _SOURCES]
+    key = _digest(_dependencies_name().encode(), _CONTAINERFILE.encode(), *_contents(sources))
 
     def fill(context: Path) -> None:
-        _wheels(context / "wheels")
+        _pip("wheel", context, "--no-deps", "--no-build-isolation", str(_PROJECT))
 
-    return _kept(Image("localhost/dichroism", key, _folder() / f"dichroism-{key}.tar"), _CONTAINERFILE, fill, _base)
+    archive = _folder() / f"dichroism-{key}.tar"
+    return _kept(Image("localhost/dichroism", key, archive), _CONTAINERFILE, fill, _dependencies)
 
 
 @cache
@@ -109,19 +116,25 @@ def _kept(image: Image, containerfile: str, fill: Callable[[Path], None], base: 
     with _locked():
         if image.archive.exists():
             return image
-        say(f"building the image {image.name}, once")
-        with tempfile.TemporaryDirectory(prefix="dichroism-image-") as scratch:
-            context = Path(scratch)
-            fill(context)
-            (context / "Containerfile").write_text(containerfile)
-            # Isolation by chroot takes no runc, no network and no rights over the cgroups of this machine.
-            build = ("bud", "--quiet", "--isolation=chroot", f"--build-arg=BASE={base()}", f"--tag={image.name}")
-            _buildah(*build, f"--file={context / 'Containerfile'}", scratch)
-            _buildah("push", "--quiet", image.name, f"docker-archive:{context / 'archive'}:{image.name}")
-            _buildah("rmi", image.name)
-            shutil.move(context / "archive", image.archive)
-            _forget_old(image.archive)
+        _build(image.name, containerfile, fill, base())
+        scratch = image.archive.with_suffix(".part")
+        scratch.unlink(missing_ok=True)
+        _buildah("push", "--quiet", image.name, f"docker-archive:{scratch}:{image.name}")
+        _buildah("rmi", image.name)
+        scratch.rename(image.archive)
+        _forget_old(image.archive)
     return image
+
+
+def _build(name: str, containerfile: str, fill: Callable[[Path], None], base: str) -> None:
+    say(f"building the image {name}, once")
+    with tempfile.TemporaryDirectory(prefix="dichroism-image-") as scratch:
+        context = Path(scratch)
+        fill(context)
+        (context / "Containerfile").write_text(containerfile)
+        # Isolation by chroot takes no runc, no network and no rights over the cgroups of this machine.
+        options = ("--quiet", "--isolation=chroot", f"--build-arg=BASE={base}", f"--tag={name}")
+        _buildah("bud", *options, f"--file={context / 'Containerfile'}", scratch)
 
 
 def _forget_old(archive: Path) -> None:
@@ -131,6 +144,26 @@ def _forget_old(archive: Path) -> None:
         old.unlink(missing_ok=True)
 
 
+def _dependencies_name() -> str:
+    return (
+        f"localhost/dichroism-dependencies:{_digest(_base_name().encode(), _DEPENDENCIES.encode(), _LOCK.read_bytes())}"
+    )
+
+
+def _dependencies() -> str:
+    """Name of the image with all that ours stands on, built first when buildah's store has none of it."""
+    name = _dependencies_name()
+    if not _stored(name):
+        _build(name, _DEPENDENCIES, _locked_wheels, _base())
+    return name
+
+
+def _locked_wheels(context: Path) -> None:
+    kinds = [*_WHEEL_KINDS, *(f"--platform={glibc}_{platform.machine()}" for glibc in _GLIBC)]
+    chosen = ["--only-binary=:all:", "--no-deps", f"--python-version={_PYTHON}", *kinds]
+    _pip("download", context, "--require-hashes", f"--requirement={_LOCK}", *chosen)
+
+
 def _base_name() -> str:
     return f"localhost/dichroism-base:{_digest(_SUITE.encode(), _PACKAGES.encode())}"
 
@@ -138,8 +171,7 @@ def _base_name() -> str:
 def _base() -> str:
     """Name of the base image, made first when buildah's store has none of it; needs a mirror of Debian then."""
     name = _base_name()
-    with contextlib.suppress(CommandError):
-        _buildah("inspect", "--type=image", name)
+    if _stored(name):
         return name
     say(f"making the base image from Debian {_SUITE}, once; about a minute")
     with tempfile.TemporaryDirectory(prefix="dichroism-base-") as scratch:
@@ -154,13 +186,20 @@ def _base() -> str:
     return name
 
 
-def _wheels(folder: Path) -> None:
-    """Put everything that is installed into a folder: the wheels of the lock, hash-checked, and our own."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    kinds = [*_WHEEL_KINDS, *(f"--platform={glibc}_{platform.machine()}" for glibc in _GLIBC)]
-    chosen = ["--only-binary=:all:", "--no-deps", f"--python-version={_PYTHON}", *kinds]
-    _run([*pip, "download", f"--dest={folder}", "--require-hashes", f"--requirement={_LOCK}", *chosen])
-    _run([*pip, "wheel", f"--wheel-dir={folder}", "--no-deps", "--no-build-isolation", str(_PROJECT)])
+def _pip(command: str, context: Path, *args: str) -> None:
+    """Have pip put wheels into the folder of a build."""
+    folder = context / "wheels"
+    folder.mkdir()
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", command]
+    _run([*pip, f"--{'dest' if command == 'download' else 'wheel-dir'}={folder}", *args])
+
+
+def _stored(name: str) -> bool:
+    try:
+        _buildah("inspect", "--type=image", name)
+    except CommandError:
+        return False
+    return True
 
 
 def _buildah(*args: str) -> str:
