@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 from tests.emulators.sfapi import faults
+from tests.emulators.sfapi.places import hash_file
 
 STATE = Path(os.environ["SFAPI_EMULATOR_STATE"])
-TAPE, HASHES, FAULTS = STATE / "tape", STATE / "hashes", STATE / "faults"
+TAPE, FAULTS = STATE / "tape", STATE / "faults"
 
 
 def main(command: str) -> int:
@@ -60,12 +61,8 @@ def _local(remote: str) -> Path:
     return TAPE / remote.lstrip("/")
 
 
-def _hash_file(remote: str) -> Path:
-    return HASHES / (remote.strip("/").replace("/", "%") + ".json")
-
-
 def _hash_of(remote: str) -> str:
-    file = _hash_file(remote)
+    file = hash_file(STATE, remote)
     return str(json.loads(file.read_text())) if file.exists() else ""
 
 
@@ -85,7 +82,7 @@ def _put(command: str, words: list[str]) -> int:
     if faults.take(FAULTS, "hsi-wrong-hash", command=command):
         digest = hashlib.sha256(content + b"x").hexdigest()
     target.write_bytes(content)
-    _hash_file(remote).write_text(json.dumps(digest))
+    hash_file(STATE, remote).write_text(json.dumps(digest))
     return 0
 
 
@@ -94,8 +91,8 @@ def _rename(old: str, new: str) -> int:
         print(f"*** mv: HPSS_ENOENT: No such file or directory: {old}")
         return 64
     _local(old).replace(_local(new))
-    if _hash_file(old).exists():
-        _hash_file(old).replace(_hash_file(new))
+    if hash_file(STATE, old).exists():
+        hash_file(STATE, old).replace(hash_file(STATE, new))
     return 0
 
 

@@ -1,7 +1,7 @@
 """The emulator as a process of its own: start, stop, SIGKILL, restart under the same URL, faults, inspection."""
 
+import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,6 +15,7 @@ from joserfc.jwk import RSAKey
 
 from dichroism_crds.config import Superfacility
 from tests.emulators.sfapi import faults
+from tests.emulators.sfapi.places import hash_file
 from tests.emulators.sfapi.slurm import Slurm
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -180,6 +181,21 @@ class SfapiEmulator:
         """Every token ends now."""
         self._control("expire-tokens")
 
+    def store(self, path: str, content: bytes) -> None:
+        """Put a file on tape with its hash, as an earlier job did."""
+        target = self.tape / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        hash_file(self.folder, path).write_text(json.dumps(hashlib.sha256(content).hexdigest()))
+
+    def wait_for_jobs(self) -> None:
+        """Until no job waits or runs."""
+        deadline = time.monotonic() + 120
+        while any(job["state"] in ("PENDING", "RUNNING") for job in self.jobs()):
+            if time.monotonic() > deadline:
+                raise EmulatorError(f"a job did not end: {self.jobs()}")
+            time.sleep(0.05)
+
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs of everybody, oldest first: id, name, state."""
         return self.slurm.rows()
@@ -206,8 +222,3 @@ def _flag(file: Path, there: bool) -> None:
         file.touch()
     else:
         file.unlink(missing_ok=True)
-
-
-def environment_of(emulator: SfapiEmulator) -> dict[str, str]:
-    """This process's environment with the emulator's credentials, and quick polls."""
-    return {**os.environ, **emulator.environment(), "DICHROISM_SFAPI_POLL_SECONDS": "0.1"}
