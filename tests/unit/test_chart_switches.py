@@ -82,6 +82,22 @@ SWITCHES: dict[str, dict[str, Any]] = {
             "resources": {"requests": {"cpu": "1"}},
         }
     },
+    "flight-check": {
+        "flightCheck": {
+            "schedule": "H 6 * * *",
+            "timeZone": "America/Los_Angeles",
+            "timeout": 60,
+            "activeDeadlineSeconds": 600,
+            "tape": True,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 2,
+            "resources": {"limits": {"memory": "1Gi"}},
+        }
+    },
+    "flight-check-off": {
+        "flightCheck": {"enabled": False},
+        "metrics": {"prometheusRule": {"enabled": True, "runbookUrl": "https://example.org/runbook.md"}},
+    },
     "pod-monitor": {"metrics": {"podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "kps"}}}},
     "service-monitor": {"metrics": {"serviceMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "k"}}}},
     "alerts": {
