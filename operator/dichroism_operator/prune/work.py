@@ -319,6 +319,7 @@ class PruneWork:
         """Verify the needed copies; after a long one everything that people may have changed is read again."""
         started = time.monotonic()
         states = await bundles.states(cases)
+        killpoints.reach("copies-verified")
         if time.monotonic() - started > FRESH_S:
             await self.run.before_batch()
             await self.record.refresh()
