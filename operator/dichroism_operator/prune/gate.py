@@ -33,6 +33,11 @@ class Gate:
         self._holding: asyncio.Task[None] | None = None
         self.signalled = False
 
+    @property
+    def holder(self) -> str | None:
+        """Who we are in the Lease, while it is ours."""
+        return self._lease.holder if self._lease else None
+
     async def before_batch(self) -> None:
         """Ask everything.
 
