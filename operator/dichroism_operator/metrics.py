@@ -76,6 +76,27 @@ WATCHER_FILES = Gauge(
     ["beamline", "state"],
     registry=REGISTRY,
 )
+FLIGHT_AGE = Gauge(
+    "dichroism_flight_check_age_seconds",
+    "Time since the last flight check of a beamline ended, or since our start",
+    ["beamline"],
+    registry=REGISTRY,
+)
+FLIGHT_FAILED = Gauge(
+    "dichroism_flight_check_failed",
+    "1 while the last flight check did not get through",
+    ["beamline"],
+    registry=REGISTRY,
+)
+FLIGHT_LEG_FAILED = Gauge(
+    "dichroism_flight_check_leg_failed",
+    "1 for each hop, or catalogue, at which the last flight check failed",
+    ["beamline", "leg", "reason"],
+    registry=REGISTRY,
+)
+FLIGHT_SECONDS = Gauge(
+    "dichroism_flight_check_leg_seconds", "What the last flight check took", ["beamline", "leg"], registry=REGISTRY
+)
 MIRROR_WAITING = Gauge(
     "dichroism_mirror_waiting", "Objects whose newest state Prefect does not show yet", ["kind"], registry=REGISTRY
 )

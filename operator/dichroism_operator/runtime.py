@@ -23,6 +23,7 @@ from dichroism_operator.health import Health
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.calendar_gauges import CalendarGauges
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
+from dichroism_operator.lanes.flights import FlightResults
 from dichroism_operator.lanes.heartbeats import Heartbeats
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.pictures import AT_ONCE, PictureLane
@@ -129,7 +130,7 @@ class Operator:
                 lanes += [CataloguedLane(*shared), IngestedLane(*shared)]
             if beamline.prune:
                 lanes.append(ScheduleLane(self.context, beamline))
-        lanes.append(Heartbeats(self.context))
+        lanes += [Heartbeats(self.context), FlightResults(self.context)]
         return [*lanes, self.pictures] if self.pictures else lanes
 
     async def run(self, stop: asyncio.Event) -> None:

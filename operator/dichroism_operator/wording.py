@@ -31,3 +31,8 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
     )
+
+
+def printable(text: str) -> str:
+    """The text on one line, with anything that a terminal would obey spelled out: names of files are untrusted."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -16,7 +16,7 @@ from dichroism_crds.kinds import (
 )
 from dichroism_crds.reasons import KeptReason, Reason
 from dichroism_operator import wording
-from dichroism_operator.prune.decision import backoff
+from dichroism_operator.prune.decision import BACKOFF_PROOF, backoff
 
 COMPLETE = "Complete"
 """Condition: every file of the Prune is deleted, or settled for good."""
@@ -203,8 +203,11 @@ def _phase(before: PruneStatus, tally: Tally) -> PrunePhase:
 
 
 def _retry_at(tally: Tally, attempts: int, keep: timedelta, moment: datetime) -> datetime:
-    """After the back-off, or when the trash is to be emptied, whichever comes first."""
-    again = moment + backoff(attempts)
+    """After the back-off (shorter while a proof is awaited), or when the trash is to be emptied if that is sooner."""
+    wait = backoff(attempts)
+    if KeptReason.AWAITING_VERIFICATION in tally.open:
+        wait = min(wait, BACKOFF_PROOF)
+    again = moment + wait
     due = tally.trashed_at + keep if tally.in_trash and tally.trashed_at else None
     return min(again, due) if due and due > moment else again
 

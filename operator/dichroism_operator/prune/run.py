@@ -13,7 +13,7 @@ from dichroism_crds.timestamps import now
 from dichroism_operator import wording
 from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.movers.base import Mover
-from dichroism_operator.movers.choice import mover_for
+from dichroism_operator.movers.choice import mover_for, verifier_for
 from dichroism_operator.prune.budget import Budget
 from dichroism_operator.prune.gate import Gate
 from dichroism_operator.prune.outcome import count_reasons, is_untold
@@ -122,6 +122,10 @@ class Run:
     def mover_of(self, endpoint: str) -> Mover:
         """Whoever looks after an endpoint."""
         return mover_for(self.config, self.movers, endpoint)
+
+    def verifier_of(self, endpoint: str) -> Mover:
+        """Whoever proves copies on an endpoint again."""
+        return verifier_for(self.config, self.movers, endpoint)
 
     async def before_batch(self) -> None:
         """Ask whether to go on; a dry run changes nothing and needs no permission."""
