@@ -30,6 +30,46 @@ class PoolInUse(MirrorOff):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What Prefect has of the layout; None where it has nothing."""
+
+    pools: tuple[tuple[Pool, dict[str, Any] | None], ...]
+    deployments: tuple[tuple[Deployment, dict[str, Any] | None], ...]
+
+
+async def look(server: PrefectServer, layout: Layout) -> Standing:
+    """Find everything; nothing is changed.
+
+    Raises:
+        MirrorError: Prefect does not answer, or refuses us.
+    """
+    return Standing(
+        tuple([(pool, await _find_pool(server, pool.name)) for pool in layout.pools]),
+        tuple([(one, await _find_deployment(server, one)) for one in layout.deployments]),
+    )
+
+
+async def check_unused(server: PrefectServer, standing: Standing) -> None:
+    """See that nobody else uses what stands there.
+
+    Raises:
+        PoolInUse: somebody does.
+        MirrorError: Prefect does not answer, or refuses us.
+    """
+    for pool, found in standing.pools:
+        if found:
+            await _check_pool(server, pool, found)
+    for deployment, found in standing.deployments:
+        _check_deployment(deployment, found)
+
+
+async def queues_of(server: PrefectServer, pool: str) -> list[dict[str, Any]]:
+    """The queues of a work pool."""
+    _, queues = await server.call("list queues", "POST", f"/work_pools/{quote(pool)}/queues/filter", {})
+    return list(queues or ())
+
+
 async def prepare(server: PrefectServer, layout: Layout, *, take_over: bool) -> Prepared:
     """Make sure that everything is there and every pool is paused; repeated, it changes nothing.
 
@@ -40,19 +80,14 @@ async def prepare(server: PrefectServer, layout: Layout, *, take_over: bool) -> 
         MirrorOff: Prefect does not answer, refuses us or the setup.
     """
     try:
-        pools = [(pool, await _find_pool(server, pool.name)) for pool in layout.pools]
-        deployments = [(one, await _find_deployment(server, one)) for one in layout.deployments]
+        standing = await look(server, layout)
         if not take_over:
-            for pool, found in pools:
-                if found:
-                    await _check_pool(server, pool, found)
-            for deployment, found in deployments:
-                _check_deployment(deployment, found)
+            await check_unused(server, standing)
         changes: list[str] = []
-        for pool, found in pools:
+        for pool, found in standing.pools:
             changes += await _put_pool(server, pool, found)
         ids = {}
-        for deployment, found in deployments:
+        for deployment, found in standing.deployments:
             if found is None or not _as_wanted(found, deployment):
                 found = await _put_deployment(server, deployment)
                 changes.append(f"deployment {deployment.flow}/{deployment.name}")
@@ -118,8 +153,7 @@ async def _put_pool(server: PrefectServer, pool: Pool, found: dict[str, Any] | N
     elif not found.get("is_paused"):
         await server.call("pause pool", "PATCH", f"/work_pools/{quote(pool.name)}", {"is_paused": True})
         changes.append(f"work pool {pool.name}, paused again")
-    _, queues = await server.call("list queues", "POST", f"/work_pools/{quote(pool.name)}/queues/filter", {})
-    there = {one.get("name") for one in queues or ()}
+    there = {one.get("name") for one in await queues_of(server, pool.name)}
     for queue in pool.queues:
         if queue not in there:
             await server.call("make queue", "POST", f"/work_pools/{quote(pool.name)}/queues", {"name": queue})

@@ -86,6 +86,11 @@ class PrefectServer:
         http = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT, limits=httpx.Limits(max_connections=2))
         return cls(url, http, pace=pace)
 
+    @classmethod
+    def at(cls, url: str, authorization: Callable[[], str]) -> Self:
+        """The server at an address, for a few questions of a person."""
+        return cls(url, httpx.AsyncClient(timeout=TIMEOUT), authorization=authorization)
+
     async def __aenter__(self) -> Self:
         return self
 
