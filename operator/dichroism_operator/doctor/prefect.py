@@ -136,8 +136,8 @@ def judge_old_flows(waiting: list[dict[str, Any]], config: Config) -> list[Findi
     more = "or more " if len(waiting) >= _PAGE else ""
     names = ", ".join(sorted(str(run.get("name")) for run in ours)[:3])
     text = (
-        f"{len(ours)} {more}prune runs of the flows that ran here before are scheduled ({names}): "
+        f"prune runs of the flows that ran here before are scheduled, {len(ours)} {more}({names}): "
         "they would delete files without the checks of dichroism prune"
     )
-    remedy = f"prefect flow-run ls --state Scheduled shows them; delete them with their schedules: {_CUT_OVER}"
+    remedy = f"prefect flow-run ls --state-type SCHEDULED --limit 200 shows them; delete their deployments: {_CUT_OVER}"
     return [problem(text, remedy)]

@@ -9,6 +9,9 @@ from dichroism_operator.mirror.errors import MirrorOff, NotThere, RequestRefused
 from dichroism_operator.mirror.names import POOL_TYPE, TAG, Deployment, Layout, Pool
 from dichroism_operator.mirror.server import PrefectServer
 
+_OURS = "Shows what the dichroism operator does. Paused for good: nothing in it is ever run."
+"""Description of our pools. One that was taken over keeps its type, and is known as ours by this."""
+
 log = logging.getLogger(__name__)
 
 
@@ -122,7 +125,7 @@ async def _find_deployment(server: PrefectServer, wanted: Deployment) -> dict[st
 
 async def _check_pool(server: PrefectServer, pool: Pool, found: dict[str, Any]) -> None:
     """See whether somebody works with a pool. Workers at one of ours that is paused get nothing and lose nothing."""
-    if found.get("type") != POOL_TYPE:
+    if not _is_ours(found):
         raise PoolInUse(f"the work pool {pool.name} has the type {found.get('type')!r}, which is not the mirror's")
     if found.get("is_paused"):
         return
@@ -131,6 +134,10 @@ async def _check_pool(server: PrefectServer, pool: Pool, found: dict[str, Any]) 
     if workers:
         names = ", ".join(str(one.get("name")) for one in workers[:3])
         raise PoolInUse(f"the work pool {pool.name} has live workers ({names})")
+
+
+def _is_ours(pool: dict[str, Any]) -> bool:
+    return pool.get("type") == POOL_TYPE or pool.get("description") == _OURS
 
 
 def _check_deployment(wanted: Deployment, found: dict[str, Any] | None) -> None:
@@ -146,10 +153,14 @@ async def _put_pool(server: PrefectServer, pool: Pool, found: dict[str, Any] | N
             "name": pool.name,
             "type": POOL_TYPE,
             "is_paused": True,
-            "description": "Shows what the dichroism operator does. Paused for good: nothing in it is ever run.",
+            "description": _OURS,
         }
         await server.call("make pool", "POST", "/work_pools/", body)
         changes.append(f"work pool {pool.name}, paused")
+    elif not _is_ours(found):
+        body = {"is_paused": True, "description": _OURS}
+        await server.call("take pool", "PATCH", f"/work_pools/{quote(pool.name)}", body)
+        changes.append(f"work pool {pool.name}, taken over and paused")
     elif not found.get("is_paused"):
         await server.call("pause pool", "PATCH", f"/work_pools/{quote(pool.name)}", {"is_paused": True})
         changes.append(f"work pool {pool.name}, paused again")

@@ -21,7 +21,7 @@ from dichroism_operator.mirror.errors import MirrorOff, NotThere, RequestRefused
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 """Seconds; a server on SQLite that is asked by many answers late."""
-BUSY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+BUSY_WAITS_S = (0.1, 0.4, 1.0, 2.0, 4.0, 8.0, 15.0)
 """A server on SQLite answers 'database is locked' (503) to every twentieth creation or so, having done nothing, and is
 well a moment later."""
 LONGEST_RATE_WAIT_S = 300.0

@@ -1,5 +1,6 @@
 """Prefect as doctor sees it: each part is broken in turn, and the finding names it with its remedy."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,19 @@ def doctor(empty_prefect: PrefectServerProcess, tmp_path: Path) -> Callable[...,
     return asked
 
 
-async def prepared(prefect: PrefectServerProcess) -> None:
-    async with client(prefect.url) as server:
-        await prepare(server, layout(config()), take_over=False)
+def prepared(prefect: PrefectServerProcess) -> None:
+    """Everything of ours is there."""
+
+    async def make() -> None:
+        async with client(prefect.url) as server:
+            await prepare(server, layout(config()), take_over=False)
+
+    asyncio.run(make())
 
 
-async def test_a_mirror_that_works_is_fine(empty_prefect: PrefectServerProcess, doctor: Callable[..., Answer]) -> None:
+def test_a_mirror_that_works_is_fine(empty_prefect: PrefectServerProcess, doctor: Callable[..., Answer]) -> None:
     doctor().assert_found("prefect/pools", "warning", "not made yet", "dichroism prefect init")
-    await prepared(empty_prefect)
+    prepared(empty_prefect)
     answer = doctor()
     assert answer.code == 0
     for name in CHECKS:
@@ -69,8 +75,8 @@ def test_a_pool_of_somebody_else_is_named_and_left_alone(
     assert empty_prefect.ask("GET", f"/work_pools/{POOL}") == made
 
 
-async def test_limits_are_named(empty_prefect: PrefectServerProcess, doctor: Callable[..., Answer]) -> None:
-    await prepared(empty_prefect)
+def test_limits_are_named(empty_prefect: PrefectServerProcess, doctor: Callable[..., Answer]) -> None:
+    prepared(empty_prefect)
     empty_prefect.ask("PATCH", f"/work_pools/{POOL}", {"concurrency_limit": 4})
     empty_prefect.ask("PATCH", f"/work_pools/{POOL}/queues/new_file_402_queue", {"concurrency_limit": 2})
     (made,) = empty_prefect.ask("POST", "/deployments/filter", {"deployments": {"name": {"any_": ["new_file_402"]}}})
@@ -91,14 +97,14 @@ def scheduled(prefect: PrefectServerProcess, flow: str, deployment: str, **field
     prefect.ask("POST", f"/deployments/{there['id']}/create_flow_run", {"state": state, **fields})
 
 
-async def test_prune_runs_of_earlier_flows_are_named_and_those_of_other_beamlines_are_not(
+def test_prune_runs_of_earlier_flows_are_named_and_those_of_other_beamlines_are_not(
     empty_prefect: PrefectServerProcess, doctor: Callable[..., Answer]
 ) -> None:
-    await prepared(empty_prefect)
+    prepared(empty_prefect)
     scheduled(empty_prefect, "prune_globus_endpoint", "prune_data832", parameters={"relative_path": "2026/x"})
     doctor().assert_fine("prefect/old-flows")
     scheduled(empty_prefect, "prune_globus_endpoint", "prune_data402", name="delete 402 scan")
     answer = doctor()
     assert answer.code == 1
-    answer.assert_found("prefect/old-flows", "problem", "1 prune runs", "delete them with their schedules")
+    answer.assert_found("prefect/old-flows", "problem", "are scheduled, 1 (", "delete their deployments")
     answer.assert_found("prefect/old-flows", "problem", "delete 402 scan")
