@@ -38,6 +38,12 @@ PRUNE_KEPT = Gauge(
     ["endpoint", "reason"],
     registry=REGISTRY,
 )
+PRUNES_UNTOLD = Gauge(
+    "dichroism_prunes_untold",
+    "Prunes of which the catalogue does not know yet what was removed or put back",
+    ["endpoint"],
+    registry=REGISTRY,
+)
 PRUNE_TRASHED = Gauge("dichroism_prune_trashed_files", "Files in the trash", ["endpoint"], registry=REGISTRY)
 PRUNE_FREED = Gauge(
     "dichroism_prune_freed_bytes", "Bytes freed by the Prunes that are still there", ["endpoint"], registry=REGISTRY

@@ -124,6 +124,8 @@ class CopyToVerify:
     sha256: str
     bundle: str | None = None
     modified_at: datetime | None = None
+    read_back: bool = False
+    """On tape: the stored checksum is not enough, the bundle must have been read back since it was stored."""
 
 
 class CopyState(StrEnum):
@@ -138,6 +140,9 @@ class CopyState(StrEnum):
 
 class Mover(Protocol):
     """Carries files on one kind of hop, and looks after them on its endpoints."""
+
+    verifies_by_job: bool
+    """Whether :meth:`verify` only asks for a proof that comes later: then all copies are best named at once."""
 
     def new_submission_id(self) -> str:
         """A fresh idempotency key, to be made durable before :meth:`start`."""

@@ -39,6 +39,8 @@ class FilesystemMover:
     makes folders inside it, never the folder itself unless asked to with :meth:`prepare`.
     """
 
+    verifies_by_job = False
+
     def __init__(self, *, max_threads: int = 8, leftover_age: timedelta = timedelta(minutes=15)) -> None:
         """Start no thread yet.
 

@@ -43,6 +43,8 @@ SETTLING_THREADS = 4
 class GlobusMover:
     """The :class:`~dichroism_operator.movers.base.Mover` for Globus collections; a context manager, or close it."""
 
+    verifies_by_job = False
+
     def __init__(
         self,
         connection: GlobusConnection | None = None,
