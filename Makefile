@@ -83,8 +83,12 @@ dashboard: setup ## Draw the dashboard with real data into docs/images
 image: setup ## Build the image with docker, podman or buildah (IMAGE= BASE= WHEELS= ARCHIVE=, see image/build.sh)
 	@PYTHON=$(BIN)/python image/build.sh
 
+.PHONY: node
+node: setup ## Test the installed chart on a real node: kubelet, containerd, our image (root)
+	CLUSTER=node $(BIN)/python -m pytest tests/integration/node $(TESTS)
+
 .PHONY: cluster-up
-cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|kubeconfig)
+cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|node|kubeconfig)
 	$(BIN)/python -m tests.cluster up --state $(STATE)
 
 .PHONY: cluster-down
