@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
+from dichroism_crds.names import GROUP
 from tests.cluster import Cluster
 
 
@@ -77,3 +80,42 @@ def not_needed(rights: Iterable[Right], requests: Iterable[Request]) -> set[Righ
     given = list(rights)
     by = [[right for right in given if right.covers(one)] for one in requests if one.allowed]
     return set(given) - {right for covering in by if len(covering) == 1 for right in covering}
+
+
+ALL = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+GROUPS = {
+    "scans": GROUP,
+    "transfers": GROUP,
+    "prunes": GROUP,
+    "leases": "coordination.k8s.io",
+    "cronjobs": "batch",
+    "jobs": "batch",
+    "deployments": "apps",
+    "roles": "rbac.authorization.k8s.io",
+    "rolebindings": "rbac.authorization.k8s.io",
+}
+
+
+def allowed(cluster: Cluster, namespace: str, account: str, asked: dict[str, tuple[str, ...]]) -> set[str]:
+    """Those of the asked calls, as ``verb resource``, that the API server would let the account do on any object."""
+    user = f"system:serviceaccount:{namespace}:{account}"
+    reviews = []
+    for whole, verbs in asked.items():
+        resource, _, subresource = whole.partition("/")
+        attributes = {
+            "namespace": namespace,
+            "group": GROUPS.get(resource, ""),
+            "resource": resource,
+            "subresource": subresource,
+        }
+        for verb in verbs:
+            spec = {"user": user, "resourceAttributes": {**attributes, "verb": verb}}
+            reviews.append({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
+    answers = cluster.kubectl("create", "-f", "-", "-o", "yaml", input=yaml.safe_dump_all(reviews))
+    return {
+        f"{where['verb']} {where['resource']}/{where.get('subresource', '')}".rstrip("/")
+        for one in yaml.safe_load_all(answers)
+        for where in [one["spec"]["resourceAttributes"]]
+        if one["status"]["allowed"]
+    }

@@ -31,6 +31,7 @@ _ENABLED_CONTROLLERS = (
     "deployment-controller",
     "replicaset-controller",
     "garbage-collector-controller",
+    "clusterrole-aggregation-controller",
     "namespace-controller",
     "ttl-after-finished-controller",
     "serviceaccount-controller",

@@ -55,8 +55,10 @@ def live(site: Site, operator: Program) -> None:
     blocked = next(iter(generate(site.mount("data402") / "blocked", "BL402", 1, seed=99)))
     (site.mount("nersc402") / blocked.relative_to(site.mount("data402"))).mkdir(parents=True)
     time.sleep(2 * ROUND_S)
-    for endpoint in ("data402", "data631"):
-        site.prune(endpoint, name=f"prune-{endpoint}").start().wait()
+    for beamline, folder in BEAMLINES.items():
+        site.prune(f"data{folder}", name=f"prune-{beamline}").start().wait()
+        check = ("flight-check", "--beamline", beamline, "--record")
+        site.program(f"flight-{beamline}", "dichroism-flight", *check).start().wait(300)
     # The next one counts everything anew at once, the calendar too, which changes slowly otherwise.
     operator.kill()
     time.sleep(2 * ROUND_S)

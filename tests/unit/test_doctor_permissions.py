@@ -23,7 +23,7 @@ def granted() -> dict[str, set[Permission]]:
             for only in rule.get("resourceNames", [""])
         }
         for name, role in roles.items()
-        if name != f"{RELEASE}-steward"  # for people
+        if name not in (f"{RELEASE}-steward", f"{RELEASE}-viewer")  # for people
     }
 
 
