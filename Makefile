@@ -73,7 +73,8 @@ drift: setup ## Check that everything generated is as committed
 .PHONY: chart
 chart: setup ## Try the Helm chart: both Helms, every switch, alerts, a real API server (SNAPSHOTS=write)
 	@mkdir -p build && $(BIN)/python -m tests.chart > build/chart.yaml && echo "rendered to build/chart.yaml"
-	$(BIN)/python -m pytest tests/unit/test_chart*.py tests/unit/test_gitops_examples.py tests/integration/test_chart*.py
+	$(BIN)/python -m pytest tests/unit/test_chart*.py tests/unit/test_gitops_examples.py tests/unit/test_install_pages.py \
+	  tests/integration/test_chart*.py
 
 .PHONY: dashboard
 dashboard: setup ## Draw the dashboard with real data into docs/images
