@@ -10,6 +10,7 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -148,7 +149,8 @@ class CatalogueLane(StepLane):
             scan.name, scan.metadata.uid or "", self._unless_changed(scan, change)
         )
         if recorded and written:
-            self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
+            with suppress(NotFound):  # deleted meanwhile: no one looks for its plot
+                self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
         if recorded and recorded.beside and beside:
             await self._tell_beside(beside, recorded.beside)
 
