@@ -66,11 +66,11 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
     return dict(only)
 
 
+@pytest.mark.parametrize("major", [3, 4])
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
-def test_lint_finds_nothing(values: dict[str, Any]) -> None:
-    assert "0 chart(s) failed" in helm(
-        "lint", "--strict", values={"config": CONFIG, "image": {"repository": "dichroism"}, **values}
-    )
+def test_lint_finds_nothing(values: dict[str, Any], major: int) -> None:
+    whole = {"config": CONFIG, "image": {"repository": "dichroism"}, **values}
+    assert "0 chart(s) failed" in helm("lint", "--strict", values=whole, major=major)
 
 
 def test_chart_carries_the_version_of_the_project() -> None:
