@@ -76,7 +76,9 @@ def test_lint_finds_nothing(values: dict[str, Any], major: int) -> None:
 def test_chart_carries_the_version_of_the_project() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (project, project)
+    part = yaml.safe_load((CHART / "charts" / "crds" / "Chart.yaml").read_text())
+    assert {one[key] for one in (chart, part) for key in ("version", "appVersion")} == {project}
+    assert [(one["name"], one["version"]) for one in chart["dependencies"]] == [(part["name"], project)]
 
 
 def test_crds_are_those_of_the_models_and_stay_when_the_release_goes() -> None:
