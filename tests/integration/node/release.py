@@ -123,9 +123,9 @@ class Release(Site):
         found: list[dict[str, Any]] = json.loads(answer)["items"]
         return found
 
-    def process(self, component: str = "operator") -> int:
-        """Number of the first process of the component's container, as this machine counts."""
-        return min(processes.marked("HOSTNAME", self.pod(component)["metadata"]["name"]))
+    def processes(self, component: str = "operator") -> list[int]:
+        """Numbers of the processes of the component's container as this machine counts, the first one first."""
+        return sorted(processes.marked("HOSTNAME", self.pod(component)["metadata"]["name"]))
 
     def restarts(self) -> int:
         """How often the operator's container was started anew."""

@@ -11,6 +11,9 @@ from tests.integration.node.release import PATIENCE_S, USER, Release, finished
 
 pytestmark = pytest.mark.timeout(1200)
 
+HOPS = 2
+"""To CFS and to tape."""
+
 
 def test_a_file_goes_its_whole_way_through_the_installed_release(release: Release) -> None:
     release.install_release(prune={"schedule": "* * * * *"})
@@ -35,7 +38,7 @@ def pruned(release: Release, endpoint: str) -> bool:
 @pytest.mark.parametrize("component", ["operator", "watcher"])
 def test_pods_run_without_any_privilege(release: Release, component: str) -> None:
     release.install_release()
-    status = Path(f"/proc/{release.process(component)}/status").read_text()
+    status = Path(f"/proc/{release.processes(component)[0]}/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert {*fields["Uid"].split(), *fields["Gid"].split()} == {str(USER)}
     assert (int(fields["CapEff"], 16), int(fields["CapBnd"], 16)) == (0, 0)
@@ -58,9 +61,12 @@ def test_an_upgrade_with_scans_in_flight_loses_nothing_and_does_nothing_twice(re
     assert release.copies("nersc402", before) == before
     assert release.copies("nersc631", after) == after
     assert len(release.scicat.datasets()) == len(before) + len(after)
-    items = [item.path for transfer in release.transfers() for item in transfer.spec.items]
-    hops = 2
-    assert sorted(items) == sorted([*before, *after] * hops)
+    assert sent(release) == sorted([*before, *after] * HOPS)
+
+
+def sent(release: Release) -> list[str]:
+    """Path of each file, once for each Transfer that had it."""
+    return sorted(item.path for transfer in release.transfers() for item in transfer.spec.items)
 
 
 def test_a_config_that_is_refused_keeps_the_old_pod_at_work_until_it_is_rolled_back(release: Release) -> None:
@@ -70,14 +76,17 @@ def test_a_config_that_is_refused_keeps_the_old_pod_at_work_until_it_is_rolled_b
     wrong["beamlines"]["BL402"]["prune"]["nersc402"]["needs"] = ["data402"]
     with pytest.raises(CommandError, match=r"timed out|deadline|context"):
         release.upgrade(wrong, seconds=20)
-    ready = [one["metadata"]["name"] for one in release.pods("operator") if is_ready(one)]
-    assert ready == [old]
-    said = [words for name, words in release.words().items() if OPERATOR in name and old not in name]
-    assert "nersc402" in said[0]
+    release.wait_for(lambda: said_by_another(release, old, "beamlines.BL402.prune"), "the new pod says what it refuses")
+    assert [one["metadata"]["name"] for one in release.pods("operator") if is_ready(one)] == [old]
     files = release.measure("BL402", 2)
     release.helm("rollback", "--wait", f"--timeout={PATIENCE_S}s")
     finished(release, len(files))
     assert release.copies("nersc402", files) == files
+
+
+def said_by_another(release: Release, old: str, words: str) -> bool:
+    """Whether an operator pod other than the old one logged these words."""
+    return any(words in said for name, said in release.words().items() if OPERATOR in name and old not in name)
 
 
 def is_ready(pod: dict[str, object]) -> bool:
@@ -91,7 +100,7 @@ def test_uninstalling_leaves_definitions_scans_and_files_and_a_new_release_goes_
     files = release.measure("BL402", 2)
     done = finished(release, len(files))
     release.helm("uninstall", "--wait", f"--timeout={PATIENCE_S}s")
-    assert release.pods("operator") == []
+    release.wait_for(lambda: not release.pods("operator"), "the operator is gone")
     kept = release.scans()
     assert {path: scan.metadata.uid for path, scan in kept.items()} == {
         path: scan.metadata.uid for path, scan in done.items()
@@ -100,5 +109,5 @@ def test_uninstalling_leaves_definitions_scans_and_files_and_a_new_release_goes_
     release.install_release()
     more = release.measure("BL631", 1)
     finished(release, len(files) + len(more))
-    assert len(release.transfers()) == 4
+    assert sent(release) == sorted([*files, *more] * HOPS)
     assert len(release.scicat.datasets()) == len(files) + len(more)
