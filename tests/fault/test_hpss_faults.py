@@ -18,7 +18,7 @@ from dichroism_operator.movers.sfapi.connection import Connection
 from dichroism_operator.movers.sfapi.mover import SfapiMover
 from tests.emulators.sfapi.process import SfapiEmulator
 from tests.integration.sfapi_hop import SfapiHop, new_hop
-from tests.unit.mover_contract import BUNDLE, MANIFEST, reasons, settled, sha256
+from tests.unit.mover_contract import BUNDLE, MANIFEST, MOMENT, reasons, settled, sha256
 
 pytestmark = pytest.mark.fault
 
@@ -317,6 +317,13 @@ def test_what_hsi_says_is_told(hop: SfapiHop, service: SfapiEmulator, text: str,
     progress = hop.run(hop.put("a.txt", b"a"), bundle=BUNDLE)
     assert (progress.state, progress.reason, progress.over) == (TaskState.FAILED, reason, False)
     assert text.split(": ")[1] in progress.message
+
+
+def test_a_bundle_for_which_there_is_no_room_is_not_begun(hop: SfapiHop) -> None:
+    """Members that nobody could pack on this machine: nothing of them is read."""
+    progress = hop.run(*[Item(f"{number}.txt", 60 * 10**9, MOMENT) for number in range(3000)], bundle=BUNDLE)
+    assert (progress.state, progress.reason, progress.over) == (TaskState.FAILED, Reason.DESTINATION_FULL, False)
+    assert "180000000000000 bytes" in progress.message
 
 
 def test_a_copy_that_was_stored_wrongly_is_stored_again(hop: SfapiHop, service: SfapiEmulator) -> None:
