@@ -198,6 +198,10 @@ class Site:
         """A prune run, not started yet."""
         return self.program(name, "dichroism-pruner", "prune", "--endpoint", endpoint, *options)
 
+    def words(self) -> dict[str, str]:
+        """What each program logged so far, by its name."""
+        return {program.name: program.words() for program in self.programs}
+
     def close(self) -> None:
         """Stop everything that this site started."""
         for program in self.programs:
@@ -206,9 +210,10 @@ class Site:
 
     # what is in the cluster
 
-    def objects(self, kind: type[R]) -> list[R]:
-        """All objects of a kind."""
-        answer = self.cluster.kubectl("get", kind.plural, "-n", self.namespace, "-o", "json", "--chunk-size=0")
+    def objects(self, kind: type[R], selector: str = "") -> list[R]:
+        """All objects of a kind, or those whose labels ``selector`` selects."""
+        chosen = ("-l", selector) if selector else ()
+        answer = self.cluster.kubectl("get", kind.plural, "-n", self.namespace, "-o", "json", "--chunk-size=0", *chosen)
         return [kind.parse(item) for item in yaml.load(answer, yaml.CSafeLoader)["items"]]
 
     def scans(self) -> dict[str, Scan]:
@@ -275,15 +280,15 @@ class Site:
             if answer := condition():
                 return answer
             time.sleep(0.25)
-        logs = "\n".join(f"--- {one.name}\n" + "\n".join(one.words().splitlines()[-15:]) for one in self.programs)
+        logs = "\n".join(f"--- {name}\n" + "\n".join(said.splitlines()[-15:]) for name, said in self.words().items())
         shown = self.cluster.kubectl("get", "scans,transfers,prunes", "-n", self.namespace)
         raise AssertionError(f"after {seconds:.0f} s still not: {what}\n{shown[-3000:]}\n{logs}")
 
-    def wait_until_succeeded(self, count: int, seconds: float = 180) -> dict[str, Scan]:
-        """Wait until so many Scans have Succeeded=True."""
+    def wait_until_succeeded(self, count: int, seconds: float = 180, selector: str = "") -> dict[str, Scan]:
+        """Wait until so many Scans, of those that ``selector`` selects, have Succeeded=True."""
 
         def done() -> dict[str, Scan] | None:
-            found = self.objects(Scan)
+            found = self.objects(Scan, selector)
             good = [one for one in found if one.condition(SUCCEEDED).status == ConditionStatus.TRUE]
             return {one.spec.path: one for one in found} if len(good) >= count else None
 

@@ -19,6 +19,8 @@ ANNOTATION_RETRY = f"{GROUP}/retry"
 ANNOTATION_ABANDON = f"{GROUP}/abandon"
 ANNOTATION_UNDO = f"{GROUP}/undo"
 """On a Prune: what lies in its trash is put back, and nothing of it goes while the annotation is there."""
+ANNOTATION_REPLACES = f"{GROUP}/replaces"
+"""On a Prune that a command put in the place of another: the other's name, which no Scan shall go on naming."""
 ANNOTATION_MOVED_TO = f"{GROUP}/moved-to"
 """On a Scan whose file was renamed or moved after it was copied: its present path below the source endpoint's root."""
 

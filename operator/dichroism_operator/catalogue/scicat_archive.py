@@ -7,7 +7,8 @@ from dichroism_operator.catalogue.base import ArchiveEntry
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.catalogue.scicat_client import ConflictError, MissingError
 from dichroism_operator.catalogue.scicat_conversation import Conversation, Json
-from dichroism_operator.catalogue.scicat_dataset import repair_counters, set_lifecycle
+from dichroism_operator.catalogue.scicat_dataset import repair_counters
+from dichroism_operator.catalogue.scicat_lifecycle import set_lifecycle
 
 _TAKEN_STATUSES = (409, 500)
 

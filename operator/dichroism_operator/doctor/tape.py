@@ -13,11 +13,11 @@ from dichroism_operator import wording
 from dichroism_operator.doctor.check import Check, Finding, Findings, not_checked, ok, problem, warning
 from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.place import Place
-from dichroism_operator.doctor.threads import in_daemon_thread
 from dichroism_operator.movers.errors import MoverUnavailable, TaskRefused
 from dichroism_operator.movers.sfapi.connection import CLIENT_ID, CLIENT_SECRET, Connection, Credentials
 from dichroism_operator.movers.sfapi.jobs import JOBS, Jobs
 from dichroism_operator.movers.sfapi.site import Site
+from dichroism_operator.threads import in_daemon_thread
 
 EXPIRES_SOON = timedelta(hours=12)
 """A client that ends within this should be replaced during working hours."""

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dichroism_crds.client import AlreadyExists
 from dichroism_crds.config import Beamline
 from dichroism_crds.kinds import Prune, PruneItem, PrunePhase, PruneStatus, Scan, ScheduledPrune, Step
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
+from dichroism_crds.names import ANNOTATION_REPLACES, LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import calendar, killpoints, lifecycle, wording
-from dichroism_operator.lanes.base import Context, StepLane, read_scans
+from dichroism_operator.lanes.base import Context, StepLane
 from dichroism_operator.metrics import STEPS_DONE
 
 CRONJOBS_FRESH_S = 30.0
@@ -46,7 +46,7 @@ class ScheduleLane(StepLane):
         if not self._untold_read or moment - self._untold_read > UNTOLD_AGAIN_S:
             await self._tell_untold()
         self._lacking = {name: until for name, until in self._lacking.items() if until > moment}
-        cards = self.candidates(self._lacking)
+        cards = self.candidates(self._lacking, calendar.MAX_ITEMS)
         if not cards:
             return self.idle_s
         flush = self.context.config.schedule.flush
@@ -54,7 +54,7 @@ class ScheduleLane(StepLane):
         if left > 0 and len(cards) < calendar.MAX_ITEMS:
             return min(left, self.idle_s)
         trouble = await self._cronjob_trouble()
-        await self._schedule([card.name for card in cards[: calendar.MAX_ITEMS]], trouble)
+        await self._schedule([card.name for card in cards], trouble)
         return 1.0 if trouble is None else TROUBLE_AGAIN_S
 
     async def _schedule(self, names: Sequence[str], trouble: Trouble | None) -> None:
@@ -62,7 +62,7 @@ class ScheduleLane(StepLane):
         known = {endpoint: await self._names(endpoint) for endpoint in self.beamline.prune}
         existing = set().union(*known.values())
         await self._tell_untold()
-        scans = [scan for scan in await read_scans(self.context, names) if self.may_work(scan)]
+        scans = [scan for scan in await self.read_scans(names) if self.may_work(scan)]
         made: list[Prune] = []
         for endpoint, names_there in known.items():
             number = max(map(number_of, names_there), default=0)
@@ -96,7 +96,7 @@ class ScheduleLane(StepLane):
         if prunes:
             names = sorted({item.scan for prune in prunes for item in prune.spec.items})
             existing = set().union(*[await self._names(endpoint) for endpoint in self.beamline.prune])
-            scans = await read_scans(self.context, names)
+            scans = await self.read_scans(names)
             await self._tell(prunes, scans, existing, await self._cronjob_trouble())
 
     async def _tell(
@@ -107,8 +107,12 @@ class ScheduleLane(StepLane):
         for prune in prunes:
             for item in prune.spec.items:
                 entries[item.scan].append((item, calendar.entry_of(prune)))
-        existing = existing | {prune.name for prune in prunes}
-        told = await asyncio.gather(*(self._tell_scan(scan, entries[scan.name], existing, trouble) for scan in scans))
+        # One that was replaced may be there for a moment still, and may have stood under another endpoint's name.
+        replaced = {prune.metadata.annotations.get(ANNOTATION_REPLACES, "") for prune in prunes}
+        existing = (existing | {prune.name for prune in prunes}) - replaced
+        told = await asyncio.gather(
+            *(self._tell_scan(scan, entries[scan.name], existing, replaced, trouble) for scan in scans)
+        )
         if not trouble:
             STEPS_DONE.labels(self.beamline.name, self.step, "done").inc(sum(told))
         killpoints.reach("prune-told")
@@ -121,6 +125,7 @@ class ScheduleLane(StepLane):
         scan: Scan,
         entries: Sequence[tuple[PruneItem, ScheduledPrune]],
         existing: set[str],
+        replaced: set[str],
         trouble: Trouble | None,
     ) -> bool:
         """PruneScheduled becomes True when every configured prune is named and its CronJob is there and running."""
@@ -131,7 +136,7 @@ class ScheduleLane(StepLane):
             for item, entry in entries:
                 if calendar.describes(item, fresh):
                     others = [old for old in fresh.status.prune if old.endpoint != entry.endpoint]
-                    fresh.status.prune = [*others, entry]
+                    fresh.status.prune = [*(old for old in others if old.prune not in replaced), entry]
             if calendar.missing_prunes(fresh, self.beamline, existing):
                 return True
             if trouble:
