@@ -1,6 +1,7 @@
 """The hop to tape when something goes wrong at NERSC: whatever dies, each file is in exactly one verified bundle."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -464,3 +465,20 @@ def test_files_at_the_site_can_be_looked_at(hop: SfapiHop) -> None:
     assert standing is not None
     assert standing.size == 4
     assert found["gone.txt"] is None
+
+
+def test_a_rehearsal_says_whether_a_bundle_would_get_through_and_starts_no_job(
+    hop: SfapiHop, service: SfapiEmulator
+) -> None:
+    before = len(service.jobs())
+    assert hop.sfapi.rehearse(hop.source, hop.destination).startswith("logged in as alsdev, 0 bundles on hpss402")
+    service.store(f"{hop.destination.root_path}/{BUNDLE}", b"bundle")
+    assert "1 bundles" in hop.sfapi.rehearse(hop.source, hop.destination)
+    service.tape_down(True)
+    with pytest.raises(MoverUnavailable, match="maintenance"):
+        hop.sfapi.rehearse(hop.source, hop.destination)
+    service.tape_down(False)
+    shutil.rmtree(hop.source_root / ".dichroism")
+    with pytest.raises(MoverUnavailable, match="no folder .dichroism"):
+        hop.sfapi.rehearse(hop.source, hop.destination)
+    assert len(service.jobs()) == before

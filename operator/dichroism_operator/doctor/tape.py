@@ -159,13 +159,12 @@ def _quoted(line: str) -> str:
 async def _tape(place: Place, settings: Superfacility, tape: Endpoint) -> Findings:
     def ask(site: Site) -> list[Finding]:
         try:
-            said = site.command("ask hsi", f"{settings.hsi} -q 'ls -1 -R {tape.root_path}'")
+            names = site.tape_names(settings.hsi, tape.root_path)
         except MoverUnavailable as error:
-            if "HPSS_ENOENT" in str(error):
-                return [ok(f"hsi lets us in; {tape.root_path} is made with the first bundle")]
             text = f"hsi does not list {tape.root_path}: {error}"
             return [problem(text, "Log in at the site as the account of the client and run hsi once; it says why")]
-        names = [line.strip() for line in said.splitlines()]
+        if names is None:
+            return [ok(f"hsi lets us in; {tape.root_path} is made with the first bundle")]
         bundles = sum(name.endswith(".tar") for name in names)
         halves = [name for name in names if name.endswith(".part")]
         found = [ok(f"hsi lets us in, {tape.root_path} holds {bundles} bundles")]

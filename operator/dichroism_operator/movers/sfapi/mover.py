@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from dichroism_crds.config import Endpoint, Superfacility
+from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.reasons import Reason
 from dichroism_operator.movers.base import (
@@ -32,7 +33,7 @@ from dichroism_operator.movers.mount import user_path
 from dichroism_operator.movers.retrieval import Retrieval, Retrieved
 from dichroism_operator.movers.sfapi import reactions, results
 from dichroism_operator.movers.sfapi.connection import Connection
-from dichroism_operator.movers.sfapi.jobs import Errand, Jobs, job_name, label_of
+from dichroism_operator.movers.sfapi.jobs import JOBS, Errand, Jobs, job_name, label_of
 from dichroism_operator.movers.sfapi.site import PLAIN, Job, Site
 from dichroism_operator.movers.sfapi.verification import Verification
 
@@ -303,6 +304,23 @@ class SfapiMover:
             PathError: always.
         """
         raise PathError(f"{len(paths)} paths on {endpoint.name}: nothing on tape is ever deleted")
+
+    def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
+        """Log in, write below the work folder, look at the queue and into the archive; no job is started.
+
+        Raises:
+            MoverUnavailable: a bundle would not get through.
+        """
+        if PRIVATE_DIR not in self._site.list_folder(source.root_path):
+            text = (
+                f"{source.root_path} has no folder {PRIVATE_DIR}: its file system is not there, or was never prepared"
+            )
+            raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, text)
+        self._site.make_folder(f"{source.root_path}/{JOBS}")
+        names = self._site.tape_names(self._settings.hsi, destination.root_path) or []
+        bundles = sum(name.endswith(".tar") for name in names)
+        waiting = len(self._jobs.queue(again=True))
+        return f"logged in as {self._site.user()}, {bundles} bundles on {destination.name}, {waiting} jobs in the queue"
 
     # bringing back
 
