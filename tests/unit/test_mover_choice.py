@@ -1,45 +1,49 @@
-"""Each endpoint has one mover that looks after it, and one that proves its copies."""
+"""Which mover looks after an endpoint, and which one proves the copies there."""
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dichroism_crds.config import Config, Endpoint
-from dichroism_operator.movers.choice import build_movers, mover_for, verifier_for
-from dichroism_operator.movers.sfapi.mover import SfapiMover
+from dichroism_crds.config import Config, load
+from dichroism_operator.movers.choice import mover_name, verifier_name
+
+TEXT = """
+data402: {{root_path: /data, uuid: 1b2c3d4e-0000-4000-8000-000000000001}}
+nersc402: {{root_path: /cfs, uuid: 1b2c3d4e-0000-4000-8000-000000000002{mount}}}
+hpss402: {{root_path: /home/a/als}}
+beamlines:
+  BL402:
+    watch: {{root: data402, since: 2026-01-01}}
+    transfer: {{from: data402, to: nersc402, mover: globus}}
+    archive: {{from: nersc402, to: hpss402, mover: sfapi}}
+"""
 
 
-def config(mount: Path | None = None) -> Config:
-    """Globus to the site, tape by jobs there."""
-    endpoints = {name: Endpoint(name=name, root_path=f"/site/{name}") for name in ("data402", "nersc402", "hpss402")}
-    endpoints["nersc402"] = endpoints["nersc402"].model_copy(update={"mount": mount})
-    beamline: dict[str, Any] = {
-        "name": "BL402",
-        "watch": {"root": "data402", "since": datetime(2026, 11, 1, tzinfo=UTC)},
-        "transfer": {"source": "data402", "destination": "nersc402", "mover": "globus"},
-        "archive": {"source": "nersc402", "destination": "hpss402", "mover": "sfapi"},
+def config(folder: Path, mount: str = "") -> Config:
+    file = folder / "config.yml"
+    file.write_text(TEXT.format(mount=mount))
+    return load(file)
+
+
+def test_copies_that_are_not_mounted_are_proven_where_tape_jobs_run(tmp_path: Path) -> None:
+    known = config(tmp_path)
+    assert {name: mover_name(known, name) for name in known.endpoints} == {
+        "data402": "globus",
+        "nersc402": "globus",
+        "hpss402": "sfapi",
     }
-    return Config.model_validate(
-        {"endpoints": endpoints, "beamlines": {"BL402": beamline}}, by_name=True, by_alias=True
-    )
+    assert {name: verifier_name(known, name) for name in known.endpoints} == {
+        "data402": "globus",
+        "nersc402": "sfapi",
+        "hpss402": "sfapi",
+    }
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "mount", "looks_after", "proves"),
-    [
-        ("data402", None, "globus", "globus"),
-        ("nersc402", None, "globus", "sfapi"),
-        ("nersc402", Path("/mnt/cfs"), "globus", "globus"),
-        ("hpss402", None, "sfapi", "sfapi"),
-    ],
-)
-def test_files_at_the_site_are_proven_by_a_job_unless_they_are_mounted_here(
-    endpoint: str, mount: Path | None, looks_after: str, proves: str
-) -> None:
-    chosen = config(mount)
-    movers = build_movers(chosen)
-    assert mover_for(chosen, movers, endpoint) is movers[looks_after]
-    assert verifier_for(chosen, movers, endpoint) is movers[proves]
-    assert isinstance(movers["sfapi"], SfapiMover)
+def test_copies_that_are_mounted_are_proven_by_the_mover_that_made_them(tmp_path: Path) -> None:
+    known = config(tmp_path, f", mount: {tmp_path}")
+    assert verifier_name(known, "nersc402") == "globus"
+
+
+def test_an_endpoint_that_no_hop_uses_has_no_mover(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no hop"):
+        mover_name(config(tmp_path), "tape999")
