@@ -21,11 +21,13 @@ import yaml
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Prune, Resource, Scan, ScanPhase, Transfer
 from dichroism_crds.names import API_VERSION, LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
 from dichroism_crds.timestamps import format_time, from_ns
+from dichroism_operator.movers.choice import SFAPI_POLL
 from tests import chart
 from tests.cluster import Cluster
 from tests.emulators.globus.process import GlobusEmulator
 from tests.emulators.globus.settings import Limits, collections_of
 from tests.emulators.scicat.process import SciCatEmulator
+from tests.emulators.sfapi.process import SfapiEmulator
 
 R = TypeVar("R", bound=Resource)
 
@@ -376,6 +378,47 @@ class GlobusSite(Site):
         """Stop everything that this site started."""
         super().close()
         self.globus.stop()
+
+
+class TapeSite(Site):
+    """A site whose second hop goes to tape through an emulated Superfacility API; the disk copies lie at its site."""
+
+    def __init__(self, cluster: Cluster, folder: Path, namespace: str | None = None, *, keep: bool = False) -> None:
+        self.sfapi = SfapiEmulator(folder / "sfapi")
+        super().__init__(cluster, folder, namespace, keep=keep)
+        self.sfapi.start()
+
+    def mount(self, endpoint: str) -> Path:
+        """Folder of an endpoint; what is on tape lies in the emulator."""
+        place = self.sfapi.tape if endpoint.startswith("hpss") else self.folder / "endpoints"
+        return place / endpoint
+
+    def document(self) -> dict[str, Any]:
+        """config.yml as data: the second hop by jobs at the emulated site."""
+        document = super().document()
+        for beamline, number in BEAMLINES.items():
+            document[f"nersc{number}"]["root_path"] = str(self.mount(f"nersc{number}"))
+            document[f"hpss{number}"] = {"root_path": f"/hpss{number}", "uri": "archive.nersc.gov"}
+            document["beamlines"][beamline]["archive"]["mover"] = "sfapi"
+        return document | {"sfapi": self.sfapi.section()}
+
+    def without_catalogue(self) -> dict[str, Any]:
+        """The same without catalogue: whatever goes wrong is of the hops."""
+        document = self.document()
+        del document["scicat"]
+        for beamline in document["beamlines"].values():
+            del beamline["ingest"]
+        return document
+
+    def environment(self, account: str) -> dict[str, str]:
+        """Environment of a program, with the credentials for the emulator, and quick polls."""
+        return super().environment(account) | self.sfapi.environment() | {SFAPI_POLL: "0.5"}
+
+    def close(self) -> None:
+        """Stop everything that this site started."""
+        super().close()
+        self.sfapi.stop()
+        self.sfapi.slurm.lose_all()
 
 
 def content_of(file: Path) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The hop to tape when something goes wrong at NERSC: whatever dies, each file is in exactly one verified bundle."""
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from dichroism_crds.config import Endpoint
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator.movers.base import CopyState, CopyToVerify, Item, Task, TaskState
@@ -17,7 +19,7 @@ from dichroism_operator.movers.sfapi.connection import Connection
 from dichroism_operator.movers.sfapi.mover import SfapiMover
 from tests.emulators.sfapi.process import SfapiEmulator
 from tests.integration.sfapi_hop import SfapiHop, new_hop
-from tests.unit.mover_contract import BUNDLE, MANIFEST, reasons, settled, sha256
+from tests.unit.mover_contract import BUNDLE, MANIFEST, MOMENT, reasons, settled, sha256
 
 pytestmark = pytest.mark.fault
 
@@ -41,6 +43,20 @@ def hop(service: SfapiEmulator, tmp_path: Path) -> Iterator[SfapiHop]:
     hop = new_hop(service, tmp_path)
     with hop.sfapi:
         yield hop
+
+
+@pytest.fixture
+def another(hop: SfapiHop) -> Iterator[Callable[[], SfapiHop]]:
+    """The same hop as another process of ours sees it, which remembers nothing."""
+    with ExitStack() as stack:
+
+        def make() -> SfapiHop:
+            settings = hop.service.settings()
+            connection = Connection(settings, hop.service.environment())
+            mover = SfapiMover(settings, {hop.destination.name: hop.source}, connection, first_poll_s=0.05)
+            return replace(hop, mover=stack.enter_context(mover))
+
+        yield make
 
 
 def task_of(hop: SfapiHop, count: int = 3) -> Task:
@@ -143,8 +159,16 @@ def test_a_job_whose_submission_was_not_answered_is_found_by_its_name(hop: Sfapi
     assert len(service.jobs()) == before + 1
 
 
-@pytest.mark.parametrize("request_path", ["PUT .*/upload", "POST .*/command", "GET .*/ls", "GET .*/tasks"])
-@pytest.mark.parametrize("action", ["status", "drop-before", "drop-after"])
+@pytest.mark.parametrize(
+    ("request_path", "action"),
+    [
+        ("PUT .*/upload", "drop-after"),
+        ("PUT .*/upload", "status"),
+        ("POST .*/command", "drop-before"),
+        ("GET .*/ls", "status"),
+        ("GET .*/tasks", "drop-after"),
+    ],
+)
 def test_a_request_that_fails_anywhere_only_delays(
     hop: SfapiHop, service: SfapiEmulator, request_path: str, action: str
 ) -> None:
@@ -168,27 +192,21 @@ def test_while_the_api_is_down_the_jobs_go_on(hop: SfapiHop, service: SfapiEmula
     verified(hop, task, resumed=False)
 
 
-def test_an_operator_that_starts_anew_finds_its_job_and_its_result(hop: SfapiHop, service: SfapiEmulator) -> None:
+def test_an_operator_that_starts_anew_finds_its_job_and_its_result(
+    hop: SfapiHop, service: SfapiEmulator, another: Callable[[], SfapiHop]
+) -> None:
     task = task_of(hop)
     before = len(service.jobs())
     hop.mover.start(task)
     for _ in range(2):  # once while the job may run, once when it has ended
-        later = SfapiHop(new_mover(service, hop), *_ends(hop), service)
-        with later.sfapi:
-            verified(later, task)
+        verified(another(), task)
     assert len(service.jobs()) == before + 1
 
 
-def _ends(hop: SfapiHop) -> tuple[Endpoint, Endpoint, Path, Path]:
-    return hop.source, hop.destination, hop.source_root, hop.destination_root
-
-
-def test_two_operators_make_one_bundle(service: SfapiEmulator, hop: SfapiHop) -> None:
+def test_two_operators_make_one_bundle(hop: SfapiHop, service: SfapiEmulator, another: Callable[[], SfapiHop]) -> None:
     task = task_of(hop)
-    service.fault("twice")
-    service.hold(True)
-    hop.mover.start(task)
-    service.hold(False)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda one: one.mover.start(task), [hop, another()]))
     verified(hop, task)
     service.wait_for_jobs()
     require_one_bundle(hop, task)
@@ -302,6 +320,13 @@ def test_what_hsi_says_is_told(hop: SfapiHop, service: SfapiEmulator, text: str,
     assert text.split(": ")[1] in progress.message
 
 
+def test_a_bundle_for_which_there_is_no_room_is_not_begun(hop: SfapiHop) -> None:
+    """Members that nobody could pack on this machine: nothing of them is read."""
+    progress = hop.run(*[Item(f"{number}.txt", 60 * 10**9, MOMENT) for number in range(3000)], bundle=BUNDLE)
+    assert (progress.state, progress.reason, progress.over) == (TaskState.FAILED, Reason.DESTINATION_FULL, False)
+    assert "180000000000000 bytes" in progress.message
+
+
 def test_a_copy_that_was_stored_wrongly_is_stored_again(hop: SfapiHop, service: SfapiEmulator) -> None:
     task = task_of(hop)
     service.fault("hsi-wrong-hash")
@@ -364,7 +389,9 @@ def test_a_rotten_tape_is_seen_when_it_is_read_back_and_not_by_its_stored_checks
     assert set(hop.proven(copies_of(task, read_back=True)).values()) == {CopyState.DIFFERS}
 
 
-def test_a_proof_is_asked_for_once_shared_and_made_anew_after_a_day(hop: SfapiHop, service: SfapiEmulator) -> None:
+def test_a_proof_is_asked_for_once_shared_and_made_anew_after_a_day(
+    hop: SfapiHop, service: SfapiEmulator, another: Callable[[], SfapiHop]
+) -> None:
     task = task_of(hop)
     hop.mover.start(task)
     verified(hop, task, resumed=False)
@@ -372,7 +399,7 @@ def test_a_proof_is_asked_for_once_shared_and_made_anew_after_a_day(hop: SfapiHo
     before = len(service.jobs())
     for _ in range(3):
         assert set(hop.mover.verify(hop.destination, copies_of(task)).values()) == {CopyState.UNKNOWN}
-    other = SfapiHop(new_mover(service, hop), *_ends(hop), service)
+    other = another()
     assert set(other.mover.verify(hop.destination, copies_of(task)).values()) == {CopyState.UNKNOWN}
     assert len(service.jobs()) == before + 1
     service.hold(False)
@@ -380,15 +407,10 @@ def test_a_proof_is_asked_for_once_shared_and_made_anew_after_a_day(hop: SfapiHo
     for document in (hop.source_root / ".dichroism/verify").iterdir():
         old = json.loads(document.read_text())
         document.write_text(json.dumps(old | {"at": (now() - timedelta(hours=25)).isoformat()}))
-    third = new_mover(service, hop)
+    third = another().mover
     assert set(third.verify(hop.destination, copies_of(task)).values()) == {CopyState.UNKNOWN}
     service.wait_for_jobs()
     assert set(third.verify(hop.destination, copies_of(task)).values()) == {CopyState.VERIFIED}
-
-
-def new_mover(service: SfapiEmulator, hop: SfapiHop) -> SfapiMover:
-    connection = Connection(service.settings(), service.environment())
-    return SfapiMover(service.settings(), {"hpss402": hop.source}, connection, first_poll_s=0.05)
 
 
 def test_a_bundle_is_proven_from_the_tape_alone_when_its_manifest_is_lost(hop: SfapiHop) -> None:
@@ -416,7 +438,9 @@ def test_files_at_the_site_are_read_by_a_job_whatever_their_size(hop: SfapiHop) 
     }
 
 
-def test_a_job_that_makes_a_proof_may_die(hop: SfapiHop, service: SfapiEmulator) -> None:
+def test_a_job_that_makes_a_proof_may_die(
+    hop: SfapiHop, service: SfapiEmulator, another: Callable[[], SfapiHop]
+) -> None:
     task = task_of(hop)
     hop.mover.start(task)
     verified(hop, task, resumed=False)
@@ -424,8 +448,7 @@ def test_a_job_that_makes_a_proof_may_die(hop: SfapiHop, service: SfapiEmulator)
     assert set(hop.mover.verify(hop.destination, copies_of(task)).values()) == {CopyState.UNKNOWN}
     service.wait_for_jobs()
     service.tape_down(False)
-    later = SfapiHop(new_mover(service, hop), *_ends(hop), service)
-    assert set(later.proven(copies_of(task)).values()) == {CopyState.VERIFIED}
+    assert set(another().proven(copies_of(task)).values()) == {CopyState.VERIFIED}
 
 
 def test_nothing_on_tape_is_renamed_or_deleted(hop: SfapiHop) -> None:
@@ -442,3 +465,20 @@ def test_files_at_the_site_can_be_looked_at(hop: SfapiHop) -> None:
     assert standing is not None
     assert standing.size == 4
     assert found["gone.txt"] is None
+
+
+def test_a_rehearsal_says_whether_a_bundle_would_get_through_and_starts_no_job(
+    hop: SfapiHop, service: SfapiEmulator
+) -> None:
+    before = len(service.jobs())
+    assert hop.sfapi.rehearse(hop.source, hop.destination).startswith("logged in as alsdev, 0 bundles on hpss402")
+    service.store(f"{hop.destination.root_path}/{BUNDLE}", b"bundle")
+    assert "1 bundles" in hop.sfapi.rehearse(hop.source, hop.destination)
+    service.tape_down(True)
+    with pytest.raises(MoverUnavailable, match="maintenance"):
+        hop.sfapi.rehearse(hop.source, hop.destination)
+    service.tape_down(False)
+    shutil.rmtree(hop.source_root / ".dichroism")
+    with pytest.raises(MoverUnavailable, match="no folder"):
+        hop.sfapi.rehearse(hop.source, hop.destination)
+    assert len(service.jobs()) == before

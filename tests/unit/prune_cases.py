@@ -62,6 +62,14 @@ def without_rule(base: Config) -> Config:
     return base.model_copy(update={"beamlines": {"BL402": beamline.model_copy(update={"prune": kept})}})
 
 
+def with_archive(base: Config, **changes: Any) -> Config:
+    """The configuration with another hop to tape."""
+    beamline = base.beamlines["BL402"]
+    assert beamline.archive is not None
+    changed = beamline.model_copy(update={"archive": beamline.archive.model_copy(update=changes)})
+    return base.model_copy(update={"beamlines": {"BL402": changed}})
+
+
 def with_endpoint(base: Config, name: str, **changes: Any) -> Config:
     """The configuration with another description of one endpoint."""
     changed = base.endpoints[name].model_copy(update=changes)

@@ -268,3 +268,16 @@ def test_a_secret_at_the_wrong_place_is_not_repeated() -> None:
         found = errors(changed("https://scicat.example/api/v3", new))
         assert found
         assert "hunter2" not in "".join(found)
+
+
+def test_a_folder_that_stands_on_command_lines_has_plain_characters() -> None:
+    by_job = changed("to: hpss402}", "to: hpss402, mover: sfapi}")
+    assert errors(by_job) == []
+    assert errors(by_job.replace("/cfs/4.0.2", "/cfs/4.0.2 $(id)")) == [
+        "11: beamlines.BL402.archive.from: the root_path of endpoint 'nersc402' stands on command lines at the site: "
+        "letters, digits and _ . / + - only"
+    ]
+    assert errors(changed("holds: []", "sfapi: {options: ['--qos=xfer; rm -rf ~'], hsi: 'a b'}")) == [
+        "18: sfapi.options[0]: is not an option of the batch system such as --qos=xfer",
+        "18: sfapi.hsi: may hold letters, digits and _ . / + - only, at most 256",
+    ]

@@ -26,6 +26,7 @@ from tests.unit.prune_cases import (
     config,
     prune,
     scan,
+    with_archive,
     with_endpoint,
     with_rule,
     without_rule,
@@ -246,3 +247,17 @@ def test_copies_are_looked_for_where_the_calendar_recorded_them() -> None:
 def test_waiting_doubles_from_an_hour_to_a_week() -> None:
     assert [backoff(attempts) for attempts in (1, 2, 3)] == [timedelta(hours=hours) for hours in (1, 2, 4)]
     assert backoff(10_000) == timedelta(days=7)
+
+
+def test_a_bundle_is_read_back_before_the_files_go_that_it_was_made_of() -> None:
+    today = config()
+    only_stored = with_archive(today, verify="stored")
+    for asked, endpoint, read_back in (
+        (today, "nersc402", True),
+        (today, "data402", False),
+        (only_stored, "nersc402", False),
+    ):
+        built = calendar.build_prune([scan()], today.beamlines["BL402"], endpoint, today, 1)
+        copy = needed_copies(World(config=asked, prune=built).case)["hpss402"]
+        assert copy is not None
+        assert copy.read_back == read_back

@@ -113,3 +113,10 @@ def test_a_budget_never_spends_more_than_it_has() -> None:
     budget = Budget(2, 100)
     assert budget.fitting([60, 50, 30, 10]) == [0, 2]
     assert [budget.take(size) for size in (60, 50, 30, 1)] == [True, False, True, False]
+
+
+def test_who_waits_for_a_proof_comes_back_while_it_holds() -> None:
+    before = PruneStatus(phase=PrunePhase.INCOMPLETE, attempts=9)
+    waiting = concluded(Tally(kept=kept(AwaitingVerification=1, CopyDiffers=1)), before)
+    assert waiting.retry_at == DUE + timedelta(hours=8)
+    assert concluded(Tally(kept=kept(CopyDiffers=1)), before).retry_at == DUE + timedelta(days=7)

@@ -10,11 +10,12 @@ from dichroism_operator.doctor import (
     permissions,
     prefect,
     scicat,
+    tape,
 )
 from dichroism_operator.doctor.check import Check
 from dichroism_operator.doctor.place import Place
 
-_SYSTEMS = (configuration, kubernetes, permissions, endpoints, globus, scicat, header, flight, prefect)
+_SYSTEMS = (configuration, kubernetes, permissions, endpoints, globus, tape, scicat, header, flight, prefect)
 
 
 def checks(place: Place) -> list[Check]:

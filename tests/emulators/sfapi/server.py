@@ -16,7 +16,7 @@ from aiohttp import web
 
 from tests.emulators.sfapi import faults
 from tests.emulators.sfapi.access import Access
-from tests.emulators.sfapi.slurm import Slurm
+from tests.emulators.sfapi.slurm import Slurm, environment
 
 BASE = "/api/v1.2"
 MACHINE = "perlmutter"
@@ -153,10 +153,15 @@ class Server:
     async def _command(self, request: web.Request) -> web.Response:
         form = await request.post()
         done = await asyncio.to_thread(
-            subprocess.run, ["bash", "-c", str(form["executable"])], capture_output=True, text=True, check=False
+            subprocess.run,
+            ["bash", "-c", str(form["executable"])],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(self._state),
         )
         failed = done.returncode != 0
-        error = done.stderr if failed else None
+        error = done.stderr or done.stdout if failed else None
         return self._done({"status": "error" if failed else "ok", "output": done.stdout, "error": error})
 
     async def _ls(self, request: web.Request) -> web.Response:

@@ -113,6 +113,11 @@ def _is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def environment(state: Path) -> dict[str, str]:
+    """Of whatever runs at the emulated site: its programs come first."""
+    return {**os.environ, "PATH": f"{state / 'bin'}:{os.environ['PATH']}", "SFAPI_EMULATOR_STATE": str(state)}
+
+
 def _run(state: Path, folder: Path) -> None:
     """One job, in a session of its own."""
     job = json.loads((folder / "job.json").read_text())
@@ -121,16 +126,10 @@ def _run(state: Path, folder: Path) -> None:
     if fault and not point:
         (folder / "says.json").write_text(json.dumps(fault.get("state", "NODE_FAIL")))
         return
-    environment = {
-        **os.environ,
-        "PATH": f"{state / 'bin'}:{os.environ['PATH']}",
-        "SLURM_JOB_ID": job["id"],
-        "SFAPI_EMULATOR_JOB": str(folder),
-        "SFAPI_EMULATOR_STATE": str(state),
-        "DICHROISM_KILL_AT": point,
-    }
+    its_own = {"SLURM_JOB_ID": job["id"], "SFAPI_EMULATOR_JOB": str(folder), "DICHROISM_KILL_AT": point}
+    given = environment(state) | its_own
     with Path(job["output"]).open("ab") as log:
-        done = subprocess.run(["bash", job["script"]], env=environment, stdout=log, stderr=log, check=False)
+        done = subprocess.run(["bash", job["script"]], env=given, stdout=log, stderr=log, check=False)
     killed = fault is not None and done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     end = "COMPLETED" if done.returncode == 0 else fault.get("state", "NODE_FAIL") if killed and fault else "FAILED"
     if not (folder / "says.json").exists():

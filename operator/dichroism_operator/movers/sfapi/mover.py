@@ -33,7 +33,7 @@ from dichroism_operator.movers.mount import user_path
 from dichroism_operator.movers.retrieval import Retrieval, Retrieved
 from dichroism_operator.movers.sfapi import reactions, results
 from dichroism_operator.movers.sfapi.connection import Connection
-from dichroism_operator.movers.sfapi.jobs import Errand, Jobs, job_name, label_of
+from dichroism_operator.movers.sfapi.jobs import JOBS, Errand, Jobs, job_name, label_of
 from dichroism_operator.movers.sfapi.site import PLAIN, Job, Site
 from dichroism_operator.movers.sfapi.verification import Verification
 
@@ -293,20 +293,6 @@ class SfapiMover:
         """
         raise PathError(f"rename of {old!r} to {new!r} on {endpoint.name}: nothing on tape is ever renamed")
 
-    def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
-        """Log in, list and write beside the files as a task does, and ask the batch system; nothing goes to tape."""
-        user = self._site.user()
-        if PRIVATE_DIR not in self._site.list_folder(source.root_path):
-            text = (
-                f"{source.name}: {source.root_path} has no folder {PRIVATE_DIR} at the site, so it was never prepared"
-            )
-            raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, text)
-        self._site.make_folder(f"{source.root_path}/{PRIVATE_DIR}/flight")
-        jobs = len(self._site.waiting_and_running())
-        return (
-            f"logged in as {user}, {source.name} is there and writable, {jobs} jobs wait or run for {destination.name}"
-        )
-
     def list_private(self, endpoint: Endpoint, folder: str) -> Mapping[str, FileStat]:
         """Nothing: there is no private folder on tape."""
         raise PathError(f"{endpoint.name} has no folder {folder!r}: on tape there are bundles alone")
@@ -318,6 +304,23 @@ class SfapiMover:
             PathError: always.
         """
         raise PathError(f"{len(paths)} paths on {endpoint.name}: nothing on tape is ever deleted")
+
+    def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
+        """Log in, write below the work folder, look at the queue and into the archive; no job is started.
+
+        Raises:
+            MoverUnavailable: a bundle would not get through.
+        """
+        if PRIVATE_DIR not in self._site.list_folder(source.root_path):
+            text = (
+                f"{source.root_path} has no folder {PRIVATE_DIR}: its file system is not there, or was never prepared"
+            )
+            raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, text)
+        self._site.make_folder(f"{source.root_path}/{JOBS}")
+        names = self._site.tape_names(self._settings.hsi, destination.root_path) or []
+        bundles = sum(name.endswith(".tar") for name in names)
+        waiting = len(self._jobs.queue(again=True))
+        return f"logged in as {self._site.user()}, {bundles} bundles on {destination.name}, {waiting} jobs in the queue"
 
     # bringing back
 

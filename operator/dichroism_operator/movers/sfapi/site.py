@@ -154,6 +154,20 @@ class Site:
             raise MoverUnavailable(Reason.SERVICE_UNAVAILABLE, f"{what}: {len(content)} of {size} bytes arrived")
         return content
 
+    def tape_names(self, hsi: str, root: str) -> list[str] | None:
+        """Names of all that lies below a folder on tape, as the machine's own ``hsi`` tells; None: no such folder.
+
+        Raises:
+            MoverUnavailable: the archive does not let us in, or does not answer.
+        """
+        try:
+            said = self.command(f"ask hsi for {root}", f"{hsi} -q 'ls -1 -R {_plain(root)}'")
+        except MoverUnavailable as error:
+            if "HPSS_ENOENT" in str(error):
+                return None
+            raise
+        return [line.strip() for line in said.splitlines() if line.strip() and not line.rstrip().endswith(":")]
+
     # jobs
 
     def submit(self, script: str) -> str:

@@ -182,8 +182,14 @@ class Tape:
         return path
 
     def exists(self, relative: str) -> bool:
-        """Whether anything has the name."""
-        return self._ask(f"ls -1 {self.path(relative)}", missing_is_fine=True) is not None
+        """Whether anything has the name; an answer that says neither yes nor no is an outage."""
+        path = self.path(relative)
+        said = self._ask(f"ls -1 {path}", missing_is_fine=True)
+        if said is None:
+            return False
+        if path.rpartition("/")[2] not in said:
+            raise self._trouble(f"ls -1 {path}", said)
+        return True
 
     def stored_hash(self, relative: str) -> str | None:
         """The sha256 that the archive keeps with the file; None when it keeps none."""
@@ -243,10 +249,10 @@ class Tape:
 
     def _ask(self, command: str, *, missing_is_fine: bool = False) -> str | None:
         done = self._run(command)
-        if done.returncode == 0:
-            return done.stdout
         if missing_is_fine and re.search(r"HPSS_ENOENT|No such file", done.stdout):
             return None
+        if done.returncode == 0:
+            return done.stdout
         raise self._trouble(command, done.stdout)
 
     def _trouble(self, command: str, said: str) -> Trouble:
@@ -353,7 +359,7 @@ def _fetched(desk: Desk, name: str, stored: str) -> bundle.Checked:
 def _stored(desk: Desk, root: int, members: list[bundle.Member], left_out: list[bundle.LeftOut]) -> Held | None:
     """Pack on disk, read it back, store it; None when no member was left."""
     local = desk.work / f"bundle-{desk.number:04d}.tar"
-    _require_space(desk.work, sum(member.size for member in members))
+    _require_space(desk.work, sum(one.size for one in members if one.size <= bundle.MAX_MEMBER_BYTES))
     try:
         with local.open("w+b", buffering=_BLOCK) as out:
             packed = bundle.pack(root, members, out, progress=lambda _count: reach("packing"))

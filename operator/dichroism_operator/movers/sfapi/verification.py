@@ -30,6 +30,8 @@ ASK_AGAIN_S = 600.0
 """A proof whose job ended without one is asked for again after this."""
 KNOWN_S = 30.0
 """So long a document that was read is not read again."""
+MISSED_S = 1.0
+"""So long one that was not there, or is too old, is not looked for again: many copies of a bundle ask at once."""
 STORED = "stored"
 FULL = "full"
 FILES = "files"
@@ -150,7 +152,7 @@ class Verification:
     def _proof(self, near: Endpoint, digest: str) -> Proof | None:
         with self._lock:
             then, proof = self._known.get(digest, (0.0, None))
-        if then and time.monotonic() - then < KNOWN_S and proof and proof.holds:
+        if then and time.monotonic() - then < (KNOWN_S if proof and proof.holds else MISSED_S):
             return proof
         path = f"{near.root_path}/{tapejob.VERIFIED_DOCUMENTS}/{digest}.json"
         proof = Proof.parse(self._jobs.site.read(path))
