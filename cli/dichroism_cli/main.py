@@ -37,8 +37,11 @@ SUBCOMMANDS = {
     ),
     "due": Subcommand(
         "dichroism_operator.commands.due:command",
-        "Show what will be deleted when, and what holds files back.",
+        "Show what will be deleted when, or with --archive what waits for tape.",
         "operator",
+    ),
+    "archive": Subcommand(
+        "dichroism_operator.commands.archive:command", "Close a tape bundle early; look into bundles.", "operator"
     ),
     "endpoints": Subcommand(
         "dichroism_operator.commands.endpoints:command",

@@ -440,6 +440,12 @@ class Scan(Resource):
         """The condition of that type; an absent one reads as Unknown, as the API conventions say."""
         return find_condition(self.status.conditions, kind)
 
+    @property
+    def waits_for_tape_since(self) -> datetime | None:
+        """When it could first have gone into a tape bundle; what happens to other steps makes it no younger."""
+        moments = [self.condition(step).last_transition_time for step in (Step.TRANSFERRED, Step.ARCHIVED)]
+        return max((moment for moment in moments if moment), default=None)
+
     def copy_on(self, endpoint: str) -> Copy | None:
         """The verified copy on an endpoint."""
         return next((copy for copy in self.status.copies if copy.endpoint == endpoint), None)

@@ -5,7 +5,7 @@ repeated on a fresh copy of the Scan, which is what happens after a write confli
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from dichroism_crds.config import Beamline
 from dichroism_crds.kinds import (
@@ -344,8 +344,16 @@ def _waiting_for(scan: Scan, step: Step, beamline: Beamline) -> str:
         case Step.CATALOGUED:
             return "waits for the catalogue"
         case Step.ARCHIVED:
-            return f"waits for the tape bundle to {beamline.archive.destination if beamline.archive else 'tape'}"
+            return _waiting_for_bundle(scan, beamline)
         case Step.INGESTED:
             return "waits for its tape path in the catalogue"
         case Step.PRUNE_SCHEDULED:
             return "waits for the prune calendar"
+
+
+def _waiting_for_bundle(scan: Scan, beamline: Beamline) -> str:
+    archive, since = beamline.archive, scan.waits_for_tape_since
+    if archive is None or since is None:
+        return "waits for the tape bundle"
+    latest = (since + archive.bundle.max_age).astimezone(UTC)
+    return f"waits for the tape bundle to {archive.destination}, closed by {latest:%Y-%m-%d %H:%M} UTC at the latest"

@@ -71,16 +71,6 @@ def fitting(items: Sequence[TransferItem], limits: Limits) -> list[TransferItem]
     return list(items)
 
 
-def bundle_due(cards: Sequence[Card], bundle: BundleLimits, now: datetime) -> bool:
-    """Whether a bundle closes now: the first limit reached closes it."""
-    limits = tape_limits(bundle)
-    if not cards:
-        return False
-    oldest = min(card.since for card in cards)
-    full = len(take(cards, limits)) < len(cards) or len(cards) >= limits.items
-    return full or sum(card.size for card in cards) >= bundle.target or now - oldest >= bundle.max_age
-
-
 def halves(scans: Sequence[Scan], failed: Iterable[Transfer]) -> list[Scan]:
     """The part of a batch that may go together after a Transfer failed as a whole.
 

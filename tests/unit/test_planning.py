@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,25 +86,6 @@ def test_the_largest_batches_keep_the_agreed_limits() -> None:
     tape = planning.tape_limits(BundleLimits())
     assert (tape.items, tape.spec_bytes, tape.file_bytes) == (4000, 1024 * 1024, 100 * 10**9)
     assert planning.tape_limits(BundleLimits(max_files=7)).items == 7
-
-
-@pytest.mark.parametrize(
-    ("cards", "due"),
-    [
-        ([], False),
-        ([card(age=59)], False),
-        ([card(age=60)], True),
-        ([card(0, age=1), card(1, age=61)], True),
-        ([card(number) for number in range(4)], False),
-        ([card(number) for number in range(5)], True),
-        ([card(0, size=999)], False),
-        ([card(0, size=600), card(1, size=400)], True),
-        ([card(0, size=5_000)], True),
-    ],
-)
-def test_the_first_limit_that_is_reached_closes_a_bundle(cards: list[Card], due: bool) -> None:
-    limits = BundleLimits(target=1_000, max_files=5, max_age=timedelta(seconds=60))
-    assert planning.bundle_due(cards, limits, NOW) is due
 
 
 # halving

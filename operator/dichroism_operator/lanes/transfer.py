@@ -14,12 +14,13 @@ from dataclasses import replace
 from dichroism_crds.client import AlreadyExists
 from dichroism_crds.config import Beamline, Endpoint
 from dichroism_crds.kinds import Bundle, Metadata, Scan, Step, Transfer, TransferPhase, TransferSpec
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
+from dichroism_crds.names import ANNOTATION_CLOSED, LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import killpoints, planning, transferstatus
 from dichroism_operator.board import Card
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
+from dichroism_operator.lanes.closing import Closing
 from dichroism_operator.lanes.recorded import RecordedCopies
 from dichroism_operator.lanes.telling import Running, Telling
 from dichroism_operator.metrics import BYTES_COPIED, TRANSFERS_RUNNING
@@ -67,6 +68,7 @@ class TransferLane(StepLane):
         self.slots = slots
         self.bundle = beamline.archive.bundle if step == Step.ARCHIVED and beamline.archive else None
         self.recorded = RecordedCopies(self, destination, mover) if self.bundle else None
+        self.closing = Closing(context, beamline, self.bundle) if self.bundle else None
         self.telling = Telling(context, step, to_tape=self.bundle is not None)
         self.running: dict[str, Running] = {}
         self._adopted = False
@@ -238,7 +240,8 @@ class TransferLane(StepLane):
         """Make the next Transfer when one is due and a slot is free."""
         taken = {item.scan for one in self.running.values() for item in one.transfer.spec.items}
         cards = [card for card in self.candidates(taken) if not (self.recorded and self.recorded.concerns(card))]
-        if not cards or not self._due(cards):
+        closed = await self.closing.why(cards) if self.closing else None
+        if not cards or not (closed if self.closing else self._due(cards)):
             self.slots.withdraw(self.label)
             return
         if len(self.running) >= MOST_RUNNING or not self.slots.may_start(self.label):
@@ -256,7 +259,7 @@ class TransferLane(StepLane):
         failed = await self._failed()
         scans = planning.halves(scans, failed)
         if scans:
-            await self._create(number, scans, failed)
+            await self._create(number, scans, failed, closed)
 
     async def _has_strays(self, unfinished: Sequence[Transfer]) -> bool:
         """Whether tasks run whose Transfers somebody deleted: which files they carry is not known, so all wait.
@@ -287,9 +290,7 @@ class TransferLane(StepLane):
         return planning.tape_limits(self.bundle) if self.bundle else planning.DISK_LIMITS
 
     def _due(self, cards: Sequence[Card]) -> bool:
-        """To tape at a bundle's first limit; to disk at once when the lane is idle, else after 10 s of filling."""
-        if self.bundle:
-            return planning.bundle_due(cards, self.bundle, now())
+        """To disk at once when the lane is idle, else after 10 s of filling."""
         full = len(planning.take(cards, self._limits())) < len(cards)
         oldest = min(card.since for card in cards)
         return not self.running or full or now() - oldest >= planning.SETTLE
@@ -298,7 +299,7 @@ class TransferLane(StepLane):
         names = self.context.api.list_metadata(Transfer, label_selector=f"{LABEL_LANE}={self.label}")
         return max([number_of(one.name) async for one in names], default=0)
 
-    async def _create(self, number: int, scans: Sequence[Scan], failed: Sequence[Transfer]) -> None:
+    async def _create(self, number: int, scans: Sequence[Scan], failed: Sequence[Transfer], closed: str | None) -> None:
         """Create the Transfer, which claims its Scans; only then is the mover asked."""
         items = planning.fitting(planning.items_of(scans), self._limits())
         key = await asyncio.to_thread(self.mover.new_submission_id)
@@ -311,6 +312,7 @@ class TransferLane(StepLane):
             metadata=Metadata(
                 name=transfer_name(self.beamline.name, self.source.name, self.destination.name, number),
                 labels={LABEL_LANE: self.label, LABEL_BEAMLINE: self.beamline.name},
+                annotations={ANNOTATION_CLOSED: closed} if closed else {},
             ),
             spec=TransferSpec(
                 beamline=self.beamline.name,
@@ -332,10 +334,11 @@ class TransferLane(StepLane):
         killpoints.reach("transfer-created")
         size = sum(item.size for item in items)
         log.info(
-            "%s: %d files, %d bytes",
+            "%s: %d files, %d bytes%s",
             made.name,
             len(items),
             size,
+            f", bundle closed by {closed}" if closed else "",
             extra={"transfer": made.name, "beamline": self.beamline.name},
         )
         self.context.show(made)
