@@ -43,6 +43,9 @@ SUBCOMMANDS = {
     "archive": Subcommand(
         "dichroism_operator.commands.archive:command", "Close a tape bundle early; look into bundles.", "operator"
     ),
+    "restore": Subcommand(
+        "dichroism_operator.commands.restore:command", "Bring files back from tape, checked, into a folder.", "operator"
+    ),
     "endpoints": Subcommand(
         "dichroism_operator.commands.endpoints:command",
         "List the endpoints of this host, and prepare them once.",

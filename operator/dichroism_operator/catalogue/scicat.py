@@ -5,7 +5,7 @@ rejected the whole sequence starts again with a new one. Sequences for one datas
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -14,7 +14,7 @@ import requests
 from dichroism_crds.reasons import Reason
 from dichroism_operator.catalogue import scicat_archive, scicat_dataset, scicat_picture
 from dichroism_operator.catalogue import scicat_documents as documents
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture, TapeRecord
 from dichroism_operator.catalogue.credentials import Credentials, credentials_from_environment
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
 from dichroism_operator.catalogue.scicat_client import (
@@ -105,9 +105,23 @@ class SciCatCatalogue:
             session = self._local.session = new_session(self._url)
         return session
 
+    def full_pid(self, identifier: str) -> str:
+        """The pid whose last part is this UUID."""
+        return documents.with_prefix(identifier, self._pid_prefix)
+
+    def tape_copies(self, pid: str) -> Sequence[TapeRecord]:
+        """Every tape copy that the dataset records, those of replaced contents included; none without a dataset."""
+        return self._talk(pid, {"pid": pid}, scicat_archive.tape_copies)
+
+    def all_tape_copies(self) -> Sequence[TapeRecord]:
+        """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
+        return self._talk("", {}, scicat_archive.all_tape_copies)
+
     def _converse(self, entry: DatasetEntry, sequence: Callable[[Conversation], T]) -> T:
         pid = self.pid(entry.scan)
-        about = {"scan": entry.scan, "beamline": entry.beamline, "pid": pid}
+        return self._talk(pid, {"scan": entry.scan, "beamline": entry.beamline, "pid": pid}, sequence)
+
+    def _talk(self, pid: str, about: dict[str, str], sequence: Callable[[Conversation], T]) -> T:
         with self._locks[hash(pid) % _LOCKS]:
             login = self._logins.current()
             for _ in range(_LOGINS_PER_SEQUENCE):
