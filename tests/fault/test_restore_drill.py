@@ -11,7 +11,7 @@ import pytest
 
 from dichroism_crds.kinds import Scan
 from dichroism_crds.names import PRIVATE_DIR
-from tests.fault.campaign import Campaign, files_below
+from tests.fault.campaign import Campaign, copy_on, files_below, original_of, succeeded
 from tests.fault.conftest import quick
 from tests.fault.supervisor import LEASE_SECONDS, Supervisor
 from tests.site import BEAMLINES, Site
@@ -65,18 +65,22 @@ def test_all_files_come_back_from_tape_alone(site: Site, full: bool, tables: dic
     with Supervisor(site.operator(), DICHROISM_LEASE_SECONDS=LEASE_SECONDS):
         campaign.add(count // 2)
         scans = site.wait_until_succeeded(count, 900)
+        replaced = rewrite(site, campaign, scans[next(iter(wanted(campaign, "BL402")))])
     bundles = sum(len(list(site.mount(f"hpss{number}").rglob("*.tar"))) for number in BEAMLINES.values())
-    one = next(iter(scans.values()))
+    one = next(scan for scan in scans.values() if scan.spec.beamline == "BL631")
     assert one.status.dataset
     restore(site, tmp_path / "one", one.name, "--from", "scan")
     restore(site, tmp_path / "one", one.status.dataset.pid, "--from", "catalogue")
     assert _only(tmp_path / "one") == campaign.originals[one.spec.beamline, one.spec.path].sha256
 
     everything_back(site, campaign, tmp_path / "by-scans", ["scan"], HERE)
+    old_content_back(site, replaced, tmp_path, "scan", HERE)
     lose_the_cluster(site)
     everything_back(site, campaign, tmp_path / "by-catalogue", ["catalogue"], NO_CLUSTER)
+    old_content_back(site, replaced, tmp_path, "catalogue", NO_CLUSTER)
     site.scicat.stop()
     everything_back(site, campaign, tmp_path / "by-manifests", ["manifest"], NO_CLUSTER)
+    old_content_back(site, replaced, tmp_path, "manifest", NO_CLUSTER)
     manifests = lose_the_disks(site)
     said = restore(site, tmp_path / "blind", ".", code=1, environment=NO_CLUSTER)
     assert "no source could be asked" in said
@@ -89,6 +93,37 @@ def test_all_files_come_back_from_tape_alone(site: Site, full: bool, tables: dic
     everything_back(site, campaign, tmp_path / "by-tape", ["scan", "catalogue", "manifest"], NO_CLUSTER)
     size = sum(one.size for one in campaign.originals.values())
     tables["restore-drill"] = f"{count} files, {size} bytes in {bundles} bundles: all equal, from each source alone"
+
+
+def rewrite(site: Site, campaign: Campaign, scan: Scan) -> tuple[str, str]:
+    """Let a file that is on tape get another sweep; its path and the sha256 of the content that was replaced."""
+    path, file = scan.spec.path, site.mount("data402") / scan.spec.path
+    before = campaign.originals["BL402", path]
+    file.write_bytes(file.read_bytes() + b"one more line\n")
+    campaign.originals["BL402", path] = original_of(file)
+    site.tell_content(scan.name, file)
+
+    def done_again() -> Scan | None:
+        fresh = site.scans()[path]
+        tape = fresh.copy_on("hpss402")
+        again = succeeded(fresh) and tape and tape.sha256 == campaign.originals["BL402", path].sha256
+        return fresh if again else None
+
+    fresh = site.wait_for(done_again, "the new content is on tape too", 300)
+    (old,) = fresh.status.superseded
+    assert old.path == copy_on(scan, "hpss402").path != copy_on(fresh, "hpss402").path
+    assert (old.sha256, old.size) == (before.sha256, before.size)
+    return path, before.sha256
+
+
+def old_content_back(
+    site: Site, replaced: tuple[str, str], to: Path, source: str, environment: Mapping[str, str]
+) -> None:
+    """The replaced content is known to this source alone, and can be had."""
+    path, sha256 = replaced
+    folder = to / f"old-by-{source}"
+    restore(site, folder, path, "--sha256", sha256, "--from", source, environment=environment)
+    assert dict(files_below(folder)) == {path: sha256}
 
 
 def _only(folder: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,6 +158,14 @@ def test_a_bundle_has_a_legal_path_that_tells_its_first_and_last_day(first: date
     check_relative_path(path)
     assert path == f"{first:%Y}/bl402-{first:%Y%m%d}-{last:%Y%m%d}-0123456789ab-12345678.tar"
     assert len(path) < MAX_PATH
+    named = planning.bundle_of_manifest(f"{path.rpartition('/')[2]}.tsv")
+    assert named == ("bl402", path, first.date(), last.date())
+
+
+@pytest.mark.parametrize("name", ["notes.tsv", "bl402-20261322-20261123-0123-89ab.tar.tsv", "bl402-20261122.tar.tsv"])
+def test_what_is_not_called_like_a_manifest_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match=r"not the name|month must be"):
+        planning.bundle_of_manifest(name)
 
 
 @given(

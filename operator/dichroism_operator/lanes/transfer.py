@@ -19,9 +19,12 @@ from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import killpoints, planning, transferstatus
 from dichroism_operator.board import Card
+from dichroism_operator.catalogue.base import Catalogue
+from dichroism_operator.lanes.adoption import TapeAdoption
 from dichroism_operator.lanes.base import Context, StepLane, read_scans
 from dichroism_operator.lanes.closing import Closing
 from dichroism_operator.lanes.recorded import RecordedCopies
+from dichroism_operator.lanes.tape_records import TapeRecords
 from dichroism_operator.lanes.telling import Running, Telling
 from dichroism_operator.metrics import BYTES_COPIED, TRANSFERS_RUNNING
 from dichroism_operator.movers.base import Item, Mover, Progress, Task, TaskState
@@ -59,7 +62,9 @@ class TransferLane(StepLane):
         destination: Endpoint,
         mover: Mover,
         slots: Slots,
+        catalogue: Catalogue | None = None,
     ) -> None:
+        """``catalogue`` is asked what is on tape already; None: only the manifests are."""
         self.label = lane_name(beamline.name, source.name, destination.name)
         super().__init__(self.label, context, beamline, step)
         self.source = source
@@ -68,6 +73,11 @@ class TransferLane(StepLane):
         self.slots = slots
         self.bundle = beamline.archive.bundle if step == Step.ARCHIVED and beamline.archive else None
         self.recorded = RecordedCopies(self, destination, mover) if self.bundle else None
+        self.adoption = (
+            TapeAdoption(self, destination, mover, TapeRecords(beamline, source, destination, catalogue))
+            if self.bundle
+            else None
+        )
         self.closing = Closing(context, beamline, self.bundle) if self.bundle else None
         self.telling = Telling(context, step, to_tape=self.bundle is not None)
         self.running: dict[str, Running] = {}
@@ -90,6 +100,8 @@ class TransferLane(StepLane):
             await self._start_and_poll()
             if self.recorded:
                 await self.recorded.verify(self.candidates())
+            if self.adoption:
+                self.adoption.look(card for card in self.candidates(self._taken()) if not self._is_recorded(card))
             await self._plan()
         except MoverUnavailable as outage:
             about = next((one.transfer for one in self.running.values()), None) or await self._a_waiting_scan()
@@ -238,8 +250,9 @@ class TransferLane(StepLane):
 
     async def _plan(self) -> None:
         """Make the next Transfer when one is due and a slot is free."""
-        taken = {item.scan for one in self.running.values() for item in one.transfer.spec.items}
-        cards = [card for card in self.candidates(taken) if not (self.recorded and self.recorded.concerns(card))]
+        cards = [
+            card for card in self.candidates(self._taken()) if not (self._is_recorded(card) or self._to_look_up(card))
+        ]
         closed = await self.closing.why(cards) if self.closing else None
         if not cards or not (closed if self.closing else self._due(cards)):
             self.slots.withdraw(self.label)
@@ -260,6 +273,16 @@ class TransferLane(StepLane):
         scans = planning.halves(scans, failed)
         if scans:
             await self._create(number, scans, failed, closed)
+
+    def _taken(self) -> set[str]:
+        """Scans that stand in a Transfer which this process works on."""
+        return {item.scan for one in self.running.values() for item in one.transfer.spec.items}
+
+    def _is_recorded(self, card: Card) -> bool:
+        return self.recorded is not None and self.recorded.concerns(card)
+
+    def _to_look_up(self, card: Card) -> bool:
+        return self.adoption is not None and self.adoption.concerns(card)
 
     async def _has_strays(self, unfinished: Sequence[Transfer]) -> bool:
         """Whether tasks run whose Transfers somebody deleted: which files they carry is not known, so all wait.

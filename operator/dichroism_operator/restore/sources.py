@@ -10,6 +10,7 @@ from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Scan
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.timestamps import EPOCH
+from dichroism_operator import planning
 from dichroism_operator.catalogue.base import Catalogue, TapeRecord
 from dichroism_operator.movers import bundle
 from dichroism_operator.movers.mount import MANIFESTS
@@ -124,27 +125,12 @@ def manifest_folders(config: Config, beamlines: Iterable[Beamline]) -> list[Path
     return [folder for mount in sorted(filter(None, mounts)) if (folder := Path(mount) / MANIFESTS).is_dir()]
 
 
-def bundle_of_manifest(name: str) -> tuple[str, str]:
-    """Beamline in lower case and path of the bundle below the tape endpoint's root, from the manifest's file name.
-
-    ``bl402-20261122-20261123-0123456789ab-89abcdef.tar.tsv`` lies in the folder of its first year.
-
-    Raises:
-        ValueError: it is no such name.
-    """
-    bundle_name = name.removesuffix(".tsv")
-    parts = bundle_name.rsplit("-", 4)
-    if len(parts) != 5 or not parts[1][:4].isdigit() or not bundle_name.endswith(".tar"):
-        raise ValueError(f"{name} is not the name of a manifest such as bl402-20261122-20261123-<plan>-<id>.tar.tsv")
-    return parts[0], f"{parts[1][:4]}/{bundle_name}"
-
-
 def _listed(file: Path, asked: Sequence[Asked]) -> Iterator[TapeCopy]:
     try:
-        name, path = bundle_of_manifest(file.name)
+        named = planning.bundle_of_manifest(file.name)
     except ValueError:
         return
-    beamline = next((one for wish in asked for one in wish.beamlines if one.name.lower() == name), None)
+    beamline = next((one for wish in asked for one in wish.beamlines if one.name.lower() == named.beamline), None)
     if beamline is None:
         return
     try:
@@ -157,7 +143,7 @@ def _listed(file: Path, asked: Sequence[Asked]) -> Iterator[TapeCopy]:
     for member in members:
         if member.sha256 and _legal(member.path) and any(one.means(beamline, member.path) for one in asked):
             moment = EPOCH + timedelta(microseconds=member.modified_us)
-            yield TapeCopy(beamline.name, member.path, path, member.size, member.sha256, moment, Source.MANIFEST)
+            yield TapeCopy(beamline.name, member.path, named.path, member.size, member.sha256, moment, Source.MANIFEST)
 
 
 def _legal(path: str) -> bool:
