@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STATE ?= build/cluster
+JOBS ?= 2
 LOCK := requirements/dev.lock
 READY := $(VENV)/.ready
 
@@ -30,8 +31,8 @@ demo: setup ## Show scans of both beamlines go their whole way (KEEP=1 stays, MO
 	$(BIN)/python -m tests.demo
 
 .PHONY: test
-test: setup ## Run all tests on a test cluster of their own
-	$(BIN)/python -m pytest $(TESTS)
+test: setup ## Run all tests, JOBS=2 files at once, each job on a test cluster of its own
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: chaos
 chaos: setup ## Run the fault tests with their full counts

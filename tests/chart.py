@@ -21,6 +21,7 @@ RELEASE = "dichroism"
 OPERATOR = f"{RELEASE}-operator"
 PRUNER = f"{RELEASE}-pruner"
 WATCHER = f"{RELEASE}-watcher"
+FLIGHT = f"{RELEASE}-flight"
 """Service accounts, of which each has a Role of the same name."""
 DEFAULTS: Mapping[str, Any] = {"image": {"repository": "dichroism", "tag": "test"}, "operator": {"enabled": False}}
 """Values that demo and tests start from; what a caller gives is merged over them."""
@@ -30,6 +31,11 @@ _CRD = "CustomResourceDefinition"
 def cronjob_name(endpoint: str) -> str:
     """Name of the CronJob that prunes an endpoint."""
     return f"{RELEASE}-prune-{endpoint}"
+
+
+def flight_name(beamline: str) -> str:
+    """Name of the CronJob that checks a beamline."""
+    return f"{RELEASE}-flight-{beamline}".lower()
 
 
 def helm(command: str, *arguments: str, values: Mapping[str, Any] | None = None, release: str | None = None) -> str:
@@ -62,7 +68,7 @@ def helm(command: str, *arguments: str, values: Mapping[str, Any] | None = None,
 
 
 def render(namespace: str, config: Mapping[str, Any] | str, **values: Any) -> str:
-    """What `helm template` makes of the chart.
+    """What `helm template` makes of the chart, without the pods of `helm test`.
 
     Args:
         namespace: where its objects go.
@@ -74,7 +80,7 @@ def render(namespace: str, config: Mapping[str, Any] | str, **values: Any) -> st
     """
     document = config if isinstance(config, str) else dict(config)
     chosen = _merged(DEFAULTS, {"config": document, **values})
-    return helm("template", "--namespace", namespace, values=chosen, release=RELEASE)
+    return helm("template", "--skip-tests", "--namespace", namespace, values=chosen, release=RELEASE)
 
 
 def objects(manifest: str) -> list[dict[str, Any]]:

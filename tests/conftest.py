@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from dichroism_crds.schema import crd_documents, crd_yaml
-from tests.cluster import Cluster, ClusterError, chosen_provider, helm_path, kubectl_path, running
+from tests.cluster import Cluster, ClusterError, prepare, running
 from tests.cluster.existing import NAME as EXISTING
 from tests.cluster.existing import VARIABLES
 from tests.prefect.environment import PrefectError, prefect_python
@@ -52,10 +52,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not any(item.get_closest_marker("cluster") for item in session.items):
         return
     try:
-        if chosen_provider() == "controlplane":
-            with capture.global_and_fixture_disabled():
-                kubectl_path()
-                helm_path()
+        with capture.global_and_fixture_disabled():
+            prepare()
     except ClusterError as error:
         session.config.stash[_build_failure] = error
 

@@ -196,6 +196,10 @@ class Site:
         """A prune run, not started yet."""
         return self.program(name, "dichroism-pruner", "prune", "--endpoint", endpoint, *options)
 
+    def words(self) -> dict[str, str]:
+        """What each program logged so far, by its name."""
+        return {program.name: program.words() for program in self.programs}
+
     def close(self) -> None:
         """Stop everything that this site started."""
         for program in self.programs:
@@ -273,7 +277,7 @@ class Site:
             if answer := condition():
                 return answer
             time.sleep(0.25)
-        logs = "\n".join(f"--- {one.name}\n" + "\n".join(one.words().splitlines()[-15:]) for one in self.programs)
+        logs = "\n".join(f"--- {name}\n" + "\n".join(said.splitlines()[-15:]) for name, said in self.words().items())
         shown = self.cluster.kubectl("get", "scans,transfers,prunes", "-n", self.namespace)
         raise AssertionError(f"after {seconds:.0f} s still not: {what}\n{shown[-3000:]}\n{logs}")
 

@@ -56,6 +56,11 @@ SUBCOMMANDS = {
         "Check the installation from here; say what to do about each problem.",
         "operator",
     ),
+    "flight-check": Subcommand(
+        "dichroism_operator.commands.flight_check:command",
+        "Send a small file over every hop of a beamline, and clean up.",
+        "operator",
+    ),
     "export": Subcommand(
         "dichroism_operator.commands.calendar_file:export_command", "Write the prune calendar to a file.", "operator"
     ),

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     RECORDED = "Recorded", "The catalogue has every path that the configuration produces."
     SCHEDULED = "Scheduled", "Every configured prune of the file stands in a Prune object."
     COMPLETED = "Completed", "Every configured step is done and verified."
+    TOLD = "Told", "The catalogue knows which files of the Prune were removed and which are there."
     # this file's own trouble
     CONTENT_CHANGED = "ContentChanged", "spec names a new content; the steps are done again for it."
     SOURCE_CHANGED = (
@@ -143,11 +144,17 @@ class EventReason(StrEnum):
     WATCHER_SILENT = "WatcherSilent", "No watcher completes passes over a beamline's folder: new files wait.", True
     WATCHER_TROUBLE = "WatcherTrouble", "A watcher tells of trouble that a person has to mend.", True
     WATCHER_BACK = "WatcherBack", "A beamline's folder is watched again.", False
+    FLIGHT_CHECK_FAILED = "FlightCheckFailed", "A flight check did not get through: no scan would.", True
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False
     PRUNED = "Pruned", "The trash of a Prune was emptied.", False
     KEPT = "Kept", "Due files were kept.", True
+    CATALOGUE_NOT_TOLD = (
+        "CatalogueNotTold",
+        "The catalogue does not know yet which files were removed; later runs tell it.",
+        True,
+    )
     POOL_IN_USE = (
         "PoolInUse",
         "A work pool or deployment of our names in Prefect is used by others: nothing is shown there.",

@@ -143,6 +143,12 @@ COLUMNS: dict[type[Resource], list[Column]] = {
             "Why files stay: the most frequent reason.",
             wide=True,
         ),
+        _column(
+            "Told",
+            '.status.conditions[?(@.type=="CatalogueTold")].status',
+            "Whether the catalogue knows what was removed.",
+            wide=True,
+        ),
     ],
 }
 """Printer columns by kind; those marked wide show with ``-o wide`` only."""

@@ -5,7 +5,8 @@ reads the Scan from the API before it acts. Not in here: any I/O.
 """
 
 import asyncio
-from collections.abc import Iterable
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -33,13 +34,43 @@ class Card:
     copies: frozenset[str] = frozenset()
     """Endpoints on which the Scan records a verified copy."""
 
+    @property
+    def turn(self) -> tuple[bool, datetime, str]:
+        """Sorts cards: live before backfill, oldest first."""
+        return not self.live, self.created, self.name
+
+
+class _Queue:
+    """Cards of one step, always in turn: a lane looks at the first ones often, however many wait behind them."""
+
+    def __init__(self) -> None:
+        self._cards: dict[str, Card] = {}
+        self._turns: list[tuple[bool, datetime, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def __iter__(self) -> Iterator[Card]:
+        return (self._cards[name] for _, _, name in self._turns)
+
+    def put(self, card: Card) -> None:
+        known = self._cards.get(card.name)
+        if known is None or known.turn != card.turn:
+            self.drop(card.name)
+            insort(self._turns, card.turn)
+        self._cards[card.name] = card
+
+    def drop(self, name: str) -> None:
+        if card := self._cards.pop(name, None):
+            del self._turns[bisect_left(self._turns, card.turn)]
+
 
 class Board:
     """Cards by (beamline, step), and one wake-up per lane."""
 
     def __init__(self) -> None:
         self._cards: dict[str, Card] = {}
-        self._waiting: dict[tuple[str, Step], dict[str, Card]] = {}
+        self._waiting: dict[tuple[str, Step], _Queue] = {}
         self._wakers: dict[tuple[str, Step], asyncio.Event] = {}
 
     def __len__(self) -> int:
@@ -50,13 +81,17 @@ class Board:
         return self._wakers.setdefault((beamline, step), asyncio.Event())
 
     def waiting(self, beamline: str, step: Step) -> Iterable[Card]:
-        """Scans that wait for a step, in no order."""
-        return self._waiting.get((beamline, step), {}).values()
+        """Scans that wait for a step, live before backfill, oldest first; read it before the board changes."""
+        return self._waiting.get((beamline, step), ())
 
     def put(self, scan: Scan, steps: frozenset[Step]) -> None:
         """Note which steps a Scan waits for; none: forget it."""
-        self.drop(scan.name)
+        known = self._cards.get(scan.name)
+        if known:
+            for step in known.steps - steps:
+                self._waiting[known.beamline, step].drop(scan.name)
         if not steps:
+            self._cards.pop(scan.name, None)
             return
         created = scan.metadata.creation_timestamp or scan.spec.modified_at
         moments = [one.last_transition_time for one in scan.status.conditions if one.last_transition_time]
@@ -81,7 +116,7 @@ class Board:
             shown = card if failed else rested
             if step == Step.ARCHIVED and (since := scan.waits_for_tape_since):
                 shown = replace(shown, since=since)
-            self._waiting.setdefault((card.beamline, step), {})[card.name] = shown
+            self._waiting.setdefault((card.beamline, step), _Queue()).put(shown)
             self.waker(card.beamline, step).set()
 
     def drop(self, name: str) -> None:
@@ -89,7 +124,7 @@ class Board:
         card = self._cards.pop(name, None)
         if card:
             for step in card.steps:
-                self._waiting[card.beamline, step].pop(name, None)
+                self._waiting[card.beamline, step].drop(name)
 
     def names(self) -> list[str]:
         """Names of all cards."""
@@ -97,4 +132,4 @@ class Board:
 
     def counts(self) -> dict[tuple[str, Step], int]:
         """How many Scans wait, by beamline and step."""
-        return {key: len(cards) for key, cards in self._waiting.items()}
+        return {key: len(queue) for key, queue in self._waiting.items()}

@@ -51,6 +51,8 @@ def dataset_entry(
         scientific_metadata=said.metadata or {"beamline": number},
         fields=said.fields,
         expected=scan.status.dataset is not None,
+        disk=copy.endpoint,
+        copied_at=copy.verified_at,
     )
 
 

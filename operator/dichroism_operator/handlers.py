@@ -90,12 +90,16 @@ class Informer:
         self._stop.set()
 
     def _run(self) -> None:
+        # Among peers, of which there are none here. kopf would ask for the name of the user, and the one whose number a
+        # cluster gives a pod need not have one.
+        identity: Any = self._namespace
         try:
             asyncio.run(
                 kopf.operator(
                     registry=registry(self._seen, self._gone),
                     settings=settings(),
                     namespaces=[self._namespace],
+                    identity=identity,
                     standalone=True,
                     stop_flag=self._stop,
                 )

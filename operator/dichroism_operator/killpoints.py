@@ -9,6 +9,7 @@ __all__ = ["ENV", "ENV_STOP", "Point", "reach"]
 Point = Literal[
     "submission-id-fetched",
     "transfer-created",
+    "order-uploaded",
     "task-posted",
     "task-started",
     "task-done",

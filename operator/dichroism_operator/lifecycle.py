@@ -69,6 +69,13 @@ def last_phase(beamline: Beamline) -> ScanPhase:
     return [reached for step, reached in _PHASES if step in steps][-1]
 
 
+def phase_before(step: Step, steps: Collection[Step]) -> ScanPhase:
+    """The phase of a Scan whose earlier steps are done and this one and the later ones are not."""
+    order = list(Step)
+    done = [reached for known, reached in _PHASES if known in steps and order.index(known) < order.index(step)]
+    return done[-1] if done else ScanPhase.PENDING
+
+
 def is_done(scan: Scan, step: Step) -> bool:
     """Whether the step is done for the content that spec describes."""
     return scan.condition(step).status == ConditionStatus.TRUE
@@ -166,6 +173,22 @@ def fail(scan: Scan, step: Step, reason: Reason, message: str, now: datetime, *,
     if counts:
         setattr(scan.status.attempts, _ATTEMPT_FIELDS[step], count)
     scan.status.attempts.retry_at = now + min(BACKOFF_FIRST * 2 ** min(count - 1, 12), BACKOFF_LONGEST)
+    set_condition(scan, step, ConditionStatus.FALSE, reason, message, now)
+
+
+def put_off(scan: Scan, step: Step, reason: Reason, message: str, now: datetime) -> None:
+    """The step can't be done before something else has happened, so no attempt is counted.
+
+    A new content or a person's retry goes at once. Without one the step is tried after 5 s, then after as long as it
+    was put off already, at most 1 h: nothing has to be remembered for that but the condition itself.
+    """
+    if is_done(scan, step):
+        return
+    begin(scan)
+    known = scan.condition(step)
+    lasting = known.status == ConditionStatus.FALSE and known.reason == reason
+    waited = now - (known.last_transition_time or now) if lasting else BACKOFF_FIRST
+    scan.status.attempts.retry_at = now + min(max(BACKOFF_FIRST, waited), BACKOFF_LONGEST)
     set_condition(scan, step, ConditionStatus.FALSE, reason, message, now)
 
 

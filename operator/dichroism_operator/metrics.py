@@ -50,6 +50,12 @@ PRUNE_KEPT = Gauge(
     ["endpoint", "reason"],
     registry=REGISTRY,
 )
+PRUNES_UNTOLD = Gauge(
+    "dichroism_prunes_untold",
+    "Prunes of which the catalogue does not know yet what was removed or put back",
+    ["endpoint"],
+    registry=REGISTRY,
+)
 PRUNE_TRASHED = Gauge("dichroism_prune_trashed_files", "Files in the trash", ["endpoint"], registry=REGISTRY)
 PRUNE_FREED = Gauge(
     "dichroism_prune_freed_bytes", "Bytes freed by the Prunes that are still there", ["endpoint"], registry=REGISTRY
@@ -81,6 +87,27 @@ WATCHER_FILES = Gauge(
     "Files that a watcher reports: pending, quarantined, unreadable",
     ["beamline", "state"],
     registry=REGISTRY,
+)
+FLIGHT_AGE = Gauge(
+    "dichroism_flight_check_age_seconds",
+    "Time since the last flight check of a beamline ended, or since our start",
+    ["beamline"],
+    registry=REGISTRY,
+)
+FLIGHT_FAILED = Gauge(
+    "dichroism_flight_check_failed",
+    "1 while the last flight check did not get through",
+    ["beamline"],
+    registry=REGISTRY,
+)
+FLIGHT_LEG_FAILED = Gauge(
+    "dichroism_flight_check_leg_failed",
+    "1 for each hop, or catalogue, at which the last flight check failed",
+    ["beamline", "leg", "reason"],
+    registry=REGISTRY,
+)
+FLIGHT_SECONDS = Gauge(
+    "dichroism_flight_check_leg_seconds", "What the last flight check took", ["beamline", "leg"], registry=REGISTRY
 )
 MIRROR_WAITING = Gauge(
     "dichroism_mirror_waiting", "Objects whose newest state Prefect does not show yet", ["kind"], registry=REGISTRY

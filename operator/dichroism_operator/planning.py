@@ -5,7 +5,7 @@ The limits keep an object well below the 1.5 MiB that etcd takes in one request.
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -47,10 +47,9 @@ def tape_limits(bundle: BundleLimits) -> Limits:
     return Limits(items=min(4000, bundle.max_files), spec_bytes=1024 * 1024, file_bytes=bundle.target)
 
 
-def in_turn(cards: Iterable[Card], taken: Collection[str], now: datetime) -> list[Card]:
-    """Cards that may be worked on now, live before backfill, oldest first."""
-    free = (card for card in cards if card.name not in taken and (card.retry_at is None or card.retry_at <= now))
-    return sorted(free, key=lambda card: (not card.live, card.created, card.name))
+def ready(cards: Iterable[Card], taken: Collection[str], now: datetime) -> Iterator[Card]:
+    """Cards that may be worked on now, in the order in which they came."""
+    return (card for card in cards if card.name not in taken and (card.retry_at is None or card.retry_at <= now))
 
 
 def take(cards: Sequence[Card], limits: Limits) -> list[Card]:

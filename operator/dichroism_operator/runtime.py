@@ -17,12 +17,13 @@ from dichroism_crds.reasons import EventReason
 from dichroism_operator import served
 from dichroism_operator.board import Board
 from dichroism_operator.catalogue.base import Catalogue
-from dichroism_operator.catalogue.scicat import SciCatCatalogue
+from dichroism_operator.catalogue.choice import build_catalogue
 from dichroism_operator.handlers import Informer
 from dichroism_operator.health import Health
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.calendar_gauges import CalendarGauges
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
+from dichroism_operator.lanes.flights import FlightResults
 from dichroism_operator.lanes.heartbeats import Heartbeats
 from dichroism_operator.lanes.intake import Intake
 from dichroism_operator.lanes.pictures import AT_ONCE, PictureLane
@@ -75,7 +76,7 @@ class Operator:
         self.context = Context(api, config, self.board, self.writer, self.recorder, pauses, self.feed)
         movers = build_movers(config)
         self._slots = build_slots(config)
-        catalogue = self._catalogue()
+        catalogue = build_catalogue(self.config)
         self.transfer_lanes = [
             lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers, catalogue)
         ]
@@ -132,14 +133,8 @@ class Operator:
                 lanes += [CataloguedLane(*shared), IngestedLane(*shared)]
             if beamline.prune:
                 lanes.append(ScheduleLane(self.context, beamline))
-        lanes.append(Heartbeats(self.context))
+        lanes += [Heartbeats(self.context), FlightResults(self.context)]
         return [*lanes, self.pictures] if self.pictures else lanes
-
-    def _catalogue(self) -> Catalogue | None:
-        scicat = self.config.scicat
-        if scicat is None:
-            return None
-        return SciCatCatalogue(scicat.url, scicat.page_url, pid_prefix=scicat.pid_prefix)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set or the Lease is lost.

@@ -35,12 +35,21 @@ class _Pending:
     done: asyncio.Future[bool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A Scan as it will be, and of each change whether it applied."""
+
+    scan: Scan
+    results: list[bool]
+
+
 @dataclass(slots=True)
 class _Entry:
+    seen: Scan | None
     waiting: list[_Pending] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
-    preview: Scan | None = None
+    draft: _Draft | None = None
 
 
 class StatusWriter:
@@ -71,17 +80,20 @@ class StatusWriter:
     def preview(self, name: str) -> Scan | None:
         """The Scan as it will be written, while a write is under way: the next step need not wait for it."""
         entry = self._open.get(name)
-        return entry.preview.model_copy(deep=True) if entry and entry.preview else None
+        return entry.draft.scan.model_copy(deep=True) if entry and entry.draft else None
 
-    async def submit(self, name: str, uid: str, change: Change) -> bool:
+    async def submit(self, name: str, uid: str, change: Change, seen: Scan | None = None) -> bool:
         """Apply a change and return when it is durable.
+
+        ``seen``, the Scan as the API served it a moment ago, saves a read: if it has changed since, the API server
+        refuses the write, and the change is applied to a fresh one.
 
         False: the Scan is gone, is another one by now (uid), refuses the write, or the change did not apply to it.
         """
         pending = _Pending(uid, change, asyncio.get_running_loop().create_future())
         entry = self._open.get(name)
         if entry is None:
-            entry = self._open[name] = _Entry()
+            entry = self._open[name] = _Entry(seen)
             entry.waiting.append(pending)
             entry.task = asyncio.create_task(self._work(name, entry), name=f"write {name}")
         else:
@@ -100,10 +112,10 @@ class StatusWriter:
         batch: list[_Pending] = []
         try:
             while entry.waiting:
-                scan = await self._read(name)
-                await self._linger(entry, scan)
+                scan, entry.seen = entry.seen or await self._read(name), None
+                draft = await self._linger(entry, scan)
                 batch, entry.waiting = entry.waiting, []
-                await self._write(name, scan, batch)
+                await self._write(name, scan, draft, batch)
         except BaseException as error:
             # Nobody may wait for ever for a write that will not happen.
             for pending in (*batch, *entry.waiting):
@@ -125,46 +137,46 @@ class StatusWriter:
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
         return None
 
-    async def _linger(self, entry: _Entry, scan: Scan | None) -> None:
-        """Wait for further changes of this Scan; the board sees each at once."""
+    async def _linger(self, entry: _Entry, scan: Scan | None) -> _Draft | None:
+        """Wait for further changes of this Scan, and give it with all that arrived; the board sees each at once."""
         deadline = asyncio.get_running_loop().time() + LINGER_S
-        shown = 0
+        draft = None
         while scan is not None:
-            if len(entry.waiting) > shown:
-                preview = scan.model_copy(deep=True)
-                self._apply(preview, entry.waiting)
-                self._show(preview)
-                entry.preview = preview
-                shown = len(entry.waiting)
+            if draft is None or len(entry.waiting) > len(draft.results):
+                draft = entry.draft = self._draft(scan, entry.waiting)
+                self._show(draft.scan)
             entry.arrived.clear()
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._closing:
-                return
+                break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await entry.arrived.wait()
+        return draft
 
-    def _apply(self, scan: Scan, batch: list[_Pending]) -> list[bool]:
-        results = [pending.uid == scan.metadata.uid and pending.change(scan) for pending in batch]
+    def _draft(self, scan: Scan, batch: list[_Pending]) -> _Draft:
+        """Apply changes to a copy; they touch nothing but its status."""
+        changed = scan.model_copy(update={"status": scan.status.model_copy(deep=True)})
+        results = [pending.uid == scan.metadata.uid and pending.change(changed) for pending in batch]
         beamline = self._config.beamlines.get(scan.spec.beamline)
         if any(results) and beamline:
             pauses = {step: text for (name, step), text in self._pauses.items() if name == scan.spec.beamline}
-            lifecycle.derive(scan, beamline, self._config.attempts, now(), pauses)
-        return results
+            lifecycle.derive(changed, beamline, self._config.attempts, now(), pauses)
+        return _Draft(changed, results)
 
     def _show(self, scan: Scan) -> None:
         beamline = self._config.beamlines.get(scan.spec.beamline)
         steps = lifecycle.configured_steps(beamline) if beamline else frozenset()
         self._board.put(scan, lifecycle.open_steps(scan, steps, self._config.attempts))
 
-    async def _write(self, name: str, scan: Scan | None, batch: list[_Pending]) -> None:
+    async def _write(self, name: str, scan: Scan | None, draft: _Draft | None, batch: list[_Pending]) -> None:
         for attempt in range(10**9):
             if scan is None:
                 self._board.drop(name)
                 self._settle(batch, [False] * len(batch), "gone")
                 return
-            changed = scan.model_copy(deep=True)
-            results = self._apply(changed, batch)
+            draft = draft or self._draft(scan, batch)
+            changed = draft.scan
             try:
                 if changed.status != scan.status:
                     async with self._slots:
@@ -172,10 +184,10 @@ class StatusWriter:
                     if ScanPhase.FAILED == changed.status.phase != scan.status.phase:
                         self._failed(changed)
                 self._show(changed)
-                self._settle(batch, results, "written")
+                self._settle(batch, draft.results, "written")
             except Conflict:
                 STATUS_WRITES.labels("conflict").inc()
-                scan = await self._read(name)
+                scan, draft = await self._read(name), None
                 continue
             except NotFound:
                 scan = None
@@ -187,7 +199,7 @@ class StatusWriter:
             except ApiError as error:
                 log.warning("status of Scan %s cannot be written: %s", name, error, extra={"scan": name})
                 await asyncio.sleep(error.retry_after or _RETRY_S[min(attempt, len(_RETRY_S) - 1)])
-                scan = await self._read(name)
+                scan, draft = await self._read(name), None
                 continue
             return
 

@@ -5,17 +5,22 @@ from collections.abc import Sequence
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
-def files(count: int) -> str:
+def files(number: int) -> str:
     """``1 file``, ``412 files``."""
-    return f"{count} file" if count == 1 else f"{count} files"
+    return count(number, "file")
 
 
-def size(count: int) -> str:
+def count(number: int, what: str) -> str:
+    """``1 dataset``, ``3 datasets``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def size(number: int) -> str:
     """``512 bytes``, ``2.4 MB``: decimal units, one digit after the point."""
-    amount = float(count)
+    amount = float(number)
     for unit in _UNITS:
         if amount < 999.95 or unit == _UNITS[-1]:
-            return f"{count} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
+            return f"{number} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("the last unit takes everything")
 
@@ -26,3 +31,8 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
     )
+
+
+def printable(text: str) -> str:
+    """The text on one line, with anything that a terminal would obey spelled out: names of files are untrusted."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

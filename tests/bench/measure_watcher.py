@@ -174,7 +174,7 @@ def million(cluster: Cluster, folder: Path, say: Say) -> Figures:
     count = FOLDERS * FILES_PER_FOLDER
     say(f"making {count:,} files")
     moment = int((datetime.now(UTC) - timedelta(days=30)).timestamp())
-    journal = JournalFile.open(site.journal, 0)
+    journal = JournalFile.open(site.journal)
     for number in range(FOLDERS):
         name = f"2026/{number:04d}"
         place = site.root / name

@@ -5,9 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.cluster import programs
 from tests.cluster.errors import ClusterError
-from tests.cluster.providers import DEFAULT_STATE, attach, down, up
+from tests.cluster.providers import DEFAULT_STATE, attach, down, prepare, up
 
 
 def main() -> int:
@@ -61,9 +60,8 @@ def _env(state: Path) -> int:
 
 
 def _build(state: Path) -> int:
-    """Build the programs that the control plane needs, so that `up` is fast."""
-    for program in (programs.kubectl_path(), programs.helm_path()):
-        print(program)
+    """Build what the provider that CLUSTER chooses needs, so that `up` is fast."""
+    prepare()
     return 0
 
 

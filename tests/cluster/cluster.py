@@ -23,7 +23,7 @@ class Cluster:
 
     Attributes:
         state: its folder.
-        provider: ``controlplane``, ``kind`` or ``kubeconfig``.
+        provider: ``controlplane``, ``node``, ``kind`` or ``kubeconfig``.
         cluster_id: value of its mark.
         kubectl_program: the kubectl to use with it.
     """
@@ -120,6 +120,10 @@ class Cluster:
     def pod_log(self, namespace: str, pod: str) -> str:
         """What the pod's container has written so far."""
         return self.kubectl("logs", pod, "-n", namespace)
+
+    def reachable(self, port: int) -> str:
+        """Host and port at which pods reach what this machine serves on a port of 127.0.0.1."""
+        raise self._cannot("show its pods a port of this machine")
 
     def stop_apiserver(self, *, kill: bool = False) -> None:
         """Stop the API server alone; its objects stay.

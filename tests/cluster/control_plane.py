@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from tests.cluster import processes
 from tests.cluster.cluster import Cluster, kubeconfig_text
 from tests.cluster.errors import ClusterError
-from tests.cluster.programs import CONTROL_PLANE, kubectl_path, program_path
+from tests.cluster.programs import CONTROL_PLANE, helm_path, kubectl_path, program_path
 from tests.cluster.state import MARK, Record, State
 
 NAME = "controlplane"
@@ -45,7 +46,15 @@ class _PortTakenError(ClusterError):
 
 @dataclass(frozen=True)
 class ControlPlane(Cluster):
-    """A cluster of local processes; see :class:`Cluster` for what callers use."""
+    """A cluster of local processes; see :class:`Cluster` for what callers use.
+
+    Attributes:
+        parts: names of its components, each a process.
+        api_host: by which name the API server's certificate knows it.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = (ETCD, APISERVER, CONTROLLERS, RUNNER)
+    api_host: ClassVar[str] = "127.0.0.1"
 
     def start_apiserver(self) -> None:
         """Start the API server again, on the same port, and wait until it is ready."""
@@ -65,6 +74,10 @@ class ControlPlane(Cluster):
         self._stop(RUNNER, seconds=0)
         self._launch_runner(self._record())
 
+    def reachable(self, port: int) -> str:
+        """Host and port at which pods reach what this machine serves on a port of 127.0.0.1: the same."""
+        return f"127.0.0.1:{port}"
+
     def pod_log(self, namespace: str, pod: str) -> str:
         """What the pod's container has written so far."""
         path = self.state.pod_log(namespace, pod)
@@ -73,7 +86,7 @@ class ControlPlane(Cluster):
     def report(self) -> dict[str, bool]:
         """Which parts are up, by name."""
         running = {name: process.alive() for name, process in self._record().processes.items()}
-        up = {name: running.get(name, False) for name in (ETCD, APISERVER, CONTROLLERS, RUNNER)}
+        up = {name: running.get(name, False) for name in self.parts}
         # Without etcd the server would let us wait; it is not serving then.
         serving = up[ETCD] and up[APISERVER] and self._serving()
         return {**up, APISERVER: serving}
@@ -81,10 +94,16 @@ class ControlPlane(Cluster):
     def start(self) -> None:
         """Start every part of a new cluster and wait until pods can be made."""
         record = self._record()
+        self._start_api(record)
+        self._launch_runner(record)
+        self._wait_for_accounts()
+
+    def _start_api(self, record: Record) -> None:
         self._with_free_port(ETCD, record, self._launch_etcd)
         self._with_free_port(APISERVER, record, self._launch_apiserver)
         self._launch(CONTROLLERS, record, self._controller_flags())
-        self._launch_runner(record)
+
+    def _wait_for_accounts(self) -> None:
         # The service account controller is the last of what a first pod needs.
         self.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={_START_SECONDS}s", timeout=70)
 
@@ -149,7 +168,7 @@ class ControlPlane(Cluster):
             tokens.write_text(f"{secrets.token_urlsafe(32)},admin,admin,system:masters\n")
         token = tokens.read_text().split(",")[0]
         authority = str(self.state.folder / "certs" / "apiserver.crt")
-        server = {"server": f"https://127.0.0.1:{port}", "certificate-authority": authority}
+        server = {"server": f"https://{self.api_host}:{port}", "certificate-authority": authority}
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(kubeconfig_text(server, {"token": token}))
 
@@ -159,10 +178,8 @@ class ControlPlane(Cluster):
             raise ClusterError(f"{name} of {self.state.folder} runs already; stop it first")
         log = self.state.logs / f"{name}.log"
         before = log.stat().st_size if log.exists() else 0
-        program = self._executable(name)
-        # The Go program knows by its name which component to be, Python by its path which packages it has.
-        shown = str(program) if name == RUNNER else name
-        process = processes.start([shown, *flags], executable=program, env=self._variables(), log=log)
+        command, program = self._command(name)
+        process = processes.start([*command, *flags], executable=program, env=self._variables(), log=log)
         record.processes[name] = process
         self.state.write(record)
 
@@ -175,8 +192,12 @@ class ControlPlane(Cluster):
             failure = _PortTakenError if "address already in use" in words else ClusterError
             raise failure(f"{name} did not start. The end of its log, {log}:\n{words[-2000:]}")
 
-    def _executable(self, name: str) -> Path:
-        return Path(sys.executable) if name == RUNNER else program_path(CONTROL_PLANE, name)
+    def _command(self, name: str) -> tuple[list[str], Path]:
+        """How a component is called, without its flags, and the file to run."""
+        # The Go program knows by its name which component to be, Python by its path which packages it has.
+        if name == RUNNER:
+            return [sys.executable], Path(sys.executable)
+        return [name], program_path(CONTROL_PLANE, name)
 
     def _variables(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
@@ -211,6 +232,12 @@ def unavailable() -> str | None:
     if not sys.platform.startswith("linux"):
         return f"the control plane's processes are managed through /proc, and {sys.platform} has none; use CLUSTER=kind"
     return None
+
+
+def prepare() -> None:
+    """Build the control plane and helm."""
+    kubectl_path()
+    helm_path()
 
 
 def attach(state: State, record: Record) -> ControlPlane:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, CommandError
-from tests.cluster.programs import kubectl_path
+from tests.cluster.programs import helm_path, kubectl_path
 from tests.cluster.state import Record, State
 
 NAME = "kubeconfig"
@@ -25,6 +25,11 @@ def unavailable() -> str | None:
     if not source.is_file():
         return f"CLUSTER=kubeconfig was asked for, but the kubeconfig {source} does not exist"
     return None
+
+
+def prepare() -> None:
+    """Build helm."""
+    helm_path()
 
 
 def attach(state: State, record: Record) -> Cluster:

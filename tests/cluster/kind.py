@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import CommandError, ProviderUnavailableError
-from tests.cluster.programs import kubectl_path
+from tests.cluster.programs import helm_path, kubectl_path
 from tests.cluster.state import Record, State
 
 NAME = "kind"
@@ -40,6 +40,11 @@ def unavailable() -> str | None:
     if shutil.which("kind") is None:
         return f"{engine()} answers, but there is no `kind` on PATH. Install it, or use CLUSTER=controlplane"
     return None
+
+
+def prepare() -> None:
+    """Build helm."""
+    helm_path()
 
 
 def attach(state: State, record: Record) -> Cluster:

@@ -73,9 +73,15 @@ def marked(name: str, value: str) -> list[int]:
     return [pid for pid in numbers if pid != os.getpid() and _carries(pid, name, value)]
 
 
-def listens(process: Process, port: int) -> bool:
-    """Whether the process itself (not another one that was quicker) serves the loopback port."""
-    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+def listens(process: Process, port: int, network_of: int | None = None) -> bool:
+    """Whether the process itself (not another one that was quicker) serves the port.
+
+    Args:
+        process: which.
+        port: TCP port.
+        network_of: a process in whose network namespace the port is; its own when None.
+    """
+    sockets = {f"socket:[{inode}]" for inode in _listening(network_of or process.pid, port)}
     with contextlib.suppress(OSError):
         for descriptor in (_PROC / str(process.pid) / "fd").iterdir():
             with contextlib.suppress(OSError):
@@ -167,11 +173,11 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def _listening(port: int) -> Iterator[str]:
-    """Inodes of the sockets that listen on the port, IPv4 or IPv6."""
+def _listening(pid: int, port: int) -> Iterator[str]:
+    """Inodes of the sockets that listen on the port, IPv4 or IPv6, where the process has its network."""
     for table in ("net/tcp", "net/tcp6"):
         with contextlib.suppress(OSError):
-            for line in (_PROC / table).read_text().splitlines()[1:]:
+            for line in (_PROC / str(pid) / table).read_text().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
                     yield fields[9]

@@ -1,8 +1,9 @@
 """The Go programs of the test cluster: built once from the pinned modules beside this file, then kept in a cache.
 
-Two modules: ``controlplane`` (etcd, kube-apiserver, kube-controller-manager and kubectl in one program) and ``tools``
-(helm). A build is kept under the hash of everything that decides its content, so a changed pin is a new build and an
-old one is never used by mistake. go.sum pins every module, so what is built is what was reviewed.
+Three modules: ``controlplane`` (etcd, kube-apiserver, kube-controller-manager and kubectl in one program), ``tools``
+(helm), and ``kubelet`` (kubelet, kube-proxy and kube-scheduler in one program, and pause), which only the provider
+``node`` needs. A build is kept under the hash of everything that decides its content, so a changed pin is a new build
+and an old one is never used by mistake. go.sum pins every module, so what is built is what was reviewed.
 """
 
 import contextlib
@@ -65,7 +66,8 @@ class GoProgram:
     def key(self) -> str:
         """Name of the build in the cache: equal exactly when sources, pins, flags and machine kind are equal."""
         digest = hashlib.sha256()
-        for source in [*sorted(self.folder.glob("*.go")), self.folder / "go.mod", self.folder / "go.sum"]:
+        package = self.folder / self.package
+        for source in [*sorted(package.glob("*.go")), self.folder / "go.mod", self.folder / "go.sum"]:
             digest.update(source.read_bytes() + b"\0")
         digest.update(f"{self.package} {self.link_flags}".encode())
         return f"{self.module}-{sys.platform}-{platform.machine()}-{digest.hexdigest()[:20]}"
@@ -102,6 +104,14 @@ CONTROL_PLANE = GoProgram(
     variables=_control_plane_variables,
     minutes=5,
 )
+KUBELET = GoProgram(
+    module="kubelet",
+    package=".",
+    names=("kubelet", "kube-proxy", "kube-scheduler"),
+    variables=_control_plane_variables,
+    minutes=7,
+)
+PAUSE = GoProgram(module="kubelet", package="./pause", names=("pause",), variables=lambda _: {}, minutes=1)
 HELM = GoProgram(
     module="tools", package="helm.sh/helm/v3/cmd/helm", names=("helm",), variables=_helm_variables, minutes=2
 )
@@ -113,9 +123,9 @@ def program_path(program: GoProgram, name: str) -> Path:
     Raises:
         ClusterError: Go is missing or too old, or the build failed.
     """
-    built = _cache() / program.key
+    built = cache_folder("programs") / program.key
     if not built.is_dir():
-        with _locked(_cache() / f"{program.key}.lock", program):
+        with _locked(built.with_name(f"{program.key}.lock"), program):
             if not built.is_dir():
                 _build(program, built)
     return built / name
@@ -131,9 +141,10 @@ def helm_path() -> Path:
     return program_path(HELM, "helm")
 
 
-def _cache() -> Path:
+def cache_folder(name: str) -> Path:
+    """A folder of this user's cache, there after this."""
     base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "dichroism" / "programs"
+    folder = (Path(base) if base else Path.home() / ".cache") / "dichroism" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -144,14 +155,14 @@ def _locked(path: Path, program: GoProgram) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(f"another process is building {program.module}; waiting for it")
+            say(f"another process is building {program.module}; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _build(program: GoProgram, built: Path) -> None:
     go = _find_go(program)
-    _say(
+    say(
         f"building {', '.join(program.names)} from {program.folder}, once; about {program.minutes} minutes on two cores"
     )
     # Everything is made in a folder beside the final one and renamed, so a build that was cut short is never used.
@@ -160,7 +171,7 @@ def _build(program: GoProgram, built: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{built.name}-", dir=built.parent) as scratch:
         folder = Path(scratch) / "programs"
         folder.mkdir()
-        target, log = folder / program.module, Path(scratch) / "log"
+        target, log = folder / program.names[0], Path(scratch) / "log"
         command = [str(go), "build", "-trimpath", f"-ldflags={program.link_flags}", "-o", str(target), program.package]
         # Readonly: go.mod and go.sum decide alone. Local: no other toolchain is fetched behind our back.
         settings = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
@@ -175,9 +186,8 @@ def _build(program: GoProgram, built: Path) -> None:
                 f"{log.read_text(errors='replace')[-4000:]}\nThe cluster cannot start without it. A first build needs "
                 "the Go modules from the network (or a filled module cache) and about 6 GB of free disk."
             )
-        for name in program.names:
-            if name != target.name:
-                (folder / name).symlink_to(target.name)
+        for name in program.names[1:]:
+            (folder / name).symlink_to(target.name)
         folder.rename(built)
 
 
@@ -188,9 +198,9 @@ def _wait(process: subprocess.Popen[bytes], program: GoProgram) -> None:
             try:
                 process.wait(timeout=_PROGRESS_SECONDS)
             except subprocess.TimeoutExpired:
-                _say(f"building {program.module}: {time.monotonic() - start:.0f} s")
+                say(f"building {program.module}: {time.monotonic() - start:.0f} s")
             else:
-                _say(f"building {program.module}: ended after {time.monotonic() - start:.0f} s")
+                say(f"building {program.module}: ended after {time.monotonic() - start:.0f} s")
                 return
     finally:
         if process.poll() is None:
@@ -225,5 +235,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Tell the person who waits."""
     print(f"test cluster: {message}", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tests.cluster import control_plane, existing, kind, processes
+from tests.cluster import control_plane, existing, kind, node, processes
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, ProviderUnavailableError
 from tests.cluster.state import MARK, Record, State
@@ -23,6 +23,9 @@ class Provider(Protocol):
     def unavailable(self) -> str | None:
         """Why this machine cannot run it; None when it can."""
 
+    def prepare(self) -> None:
+        """Build what it needs, so that a start is fast; it takes minutes where nothing of it is in the cache."""
+
     def attach(self, state: State, record: Record) -> Cluster:
         """Hold of a cluster that is there."""
 
@@ -33,7 +36,7 @@ class Provider(Protocol):
         """Stop it."""
 
 
-_PROVIDERS: dict[str, Provider] = {module.NAME: module for module in (control_plane, kind, existing)}
+_PROVIDERS: dict[str, Provider] = {module.NAME: module for module in (control_plane, kind, node, existing)}
 DEFAULT_STATE = _REPOSITORY / "build" / "cluster"
 
 
@@ -46,11 +49,16 @@ def chosen_provider(name: str | None = None) -> str:
     asked = name or os.environ.get("CLUSTER") or "auto"
     if asked == "auto":
         return kind.NAME if kind.unavailable() is None else _usable(control_plane.NAME)
-    if asked == "node":
-        raise ProviderUnavailableError(
-            "the provider `node`, which runs a real kubelet, is not there yet; use CLUSTER=controlplane or CLUSTER=kind"
-        )
     return _usable(asked)
+
+
+def prepare() -> None:
+    """Build what the chosen provider needs; nothing where that is in the cache.
+
+    Raises:
+        ClusterError: a build failed, or the provider cannot run here.
+    """
+    _PROVIDERS[chosen_provider()].prepare()
 
 
 def up(folder: Path = DEFAULT_STATE, provider: str | None = None) -> Cluster:

@@ -11,6 +11,7 @@ import pytest
 from dichroism_crds.kinds import ConditionStatus, Scan, ScanPhase, Step
 from dichroism_crds.names import ANNOTATION_RETRY, PRIVATE_DIR
 from dichroism_crds.reasons import EventReason, Reason
+from dichroism_operator import lifecycle
 from tests.fault.campaign import copy_on, deliveries, members_of, succeeded
 from tests.samples import filler
 from tests.site import Site
@@ -146,6 +147,12 @@ def test_a_file_that_is_written_during_its_copy_waits_for_its_end_and_is_not_bla
         assert path in waiting.condition(Step.TRANSFERRED).message
         assert waiting.status.attempts.transferred == 0
         assert not copy.exists()
+        tries = site.wait_for(lambda: _tries(site, path, 3), "it was tried again and again")
+        waiting = site.scans()[path]
+        since, until = waiting.condition(Step.TRANSFERRED).last_transition_time, waiting.status.attempts.retry_at
+        assert since
+        assert until
+        assert until - since >= lifecycle.BACKOFF_FIRST * 2 ** (tries - 1), "it is tried less and less"
     finally:
         ended.set()
         writer.join()
@@ -211,6 +218,12 @@ def test_a_file_that_lost_more_than_half_waits_for_a_person(batch: Batch) -> Non
     assert after.status.last_handled_retry == "it is meant"
     assert copy.read_bytes() == new
     assert old in [one.read_bytes() for one in (site.mount("nersc402") / PRIVATE_DIR / "superseded").iterdir()]
+
+
+def _tries(site: Site, path: str, least: int) -> int | None:
+    """How many Transfers of a file have ended, when they are enough."""
+    ended = [one for one in site.transfers() if one.finished and path in {item.path for item in one.spec.items}]
+    return len(ended) if len(ended) >= least else None
 
 
 def _succeeded_with(site: Site, path: str, size: int) -> Scan | None:

@@ -21,8 +21,9 @@ from dichroism_crds.names import (
     PRIVATE_DIR,
     STOP_PRUNE_CONFIGMAP,
 )
-from dichroism_crds.reasons import EventReason
+from dichroism_crds.reasons import EventReason, Reason
 from dichroism_crds.schema import OPENAPI_PATH
+from dichroism_operator.flight import result as flight
 from dichroism_operator.lease import Lease
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.job import lease_name
@@ -31,11 +32,25 @@ from dichroism_watcher.records import FileContent, KnownScan
 from dichroism_watcher.scan_feed import ScanFeed
 from dichroism_watcher.submit import How, build_scan, put_scan
 from tests.api import acting
-from tests.chart import CHART, OPERATOR, PRUNER, WATCHER, apply, cronjob_name, install, objects, pod_specs, render
+from tests.chart import (
+    CHART,
+    FLIGHT,
+    OPERATOR,
+    PRUNER,
+    WATCHER,
+    apply,
+    cronjob_name,
+    flight_name,
+    install,
+    objects,
+    pod_specs,
+    render,
+)
 from tests.cluster import Cluster, CommandError
 from tests.integration.crds.objects import prune, scan, transfer
 
 CONFIG = (CHART.parents[1] / "config.yml").read_text()
+BEAMLINES = ("BL402", "BL631")
 PRUNED = {"data402", "nersc402", "data631", "nersc631"}
 CLAIMS: dict[str, Any] = {
     "operator": {"enabled": True},
@@ -104,7 +119,7 @@ def restricted(cluster: Cluster, installed: str) -> str:
 
 def test_every_pod_passes_pod_security_restricted(cluster: Cluster, restricted: str) -> None:
     wanted = pods(restricted)
-    assert len(wanted) == 2 + len(PRUNED)
+    assert len(wanted) == 2 + len(PRUNED) + len(BEAMLINES)
     for pod in wanted:
         apply(cluster, [pod], "--dry-run=server")
 
@@ -145,14 +160,28 @@ def test_job_of_a_cronjob_runs_with_mounts_config_and_rights(cluster: Cluster, n
     manifest = due.to_wire()
     manifest["metadata"]["namespace"] = namespace
     cluster.kubectl("create", "-f", "-", input=yaml.safe_dump(manifest))
-    cluster.kubectl("create", "job", "once", f"--from=cronjob/{cronjob_name('data402')}", "-n", namespace)
-    cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", "job/once", "-n", namespace, "--timeout=50s")
-    (pod,) = cluster.kubectl("get", "pods", "-n", namespace, "-o", "name").split()
-    said = cluster.pod_log(namespace, pod.removeprefix("pod/"))
-    ended = json.loads(cluster.kubectl("get", "job", "once", "-n", namespace, "-o", "json"))["status"]
-    assert ended.get("succeeded") == 1, said
-    assert "data402: 0 Prunes" in said
+    assert "data402: 0 Prunes" in said_by(cluster, namespace, cronjob_name("data402"))
     assert cluster.kubectl("get", "lease", lease_name("BL402"), "-n", namespace, "-o", "name")
+    said = said_by(cluster, namespace, flight_name("BL402"), succeeds=False)  # nobody serves the catalogue here
+    told = dict(line.split()[:2] for line in said.splitlines() if line.startswith(("data402-", "nersc402-", "cleanup")))
+    assert told == {"data402-nersc402": "passed", "nersc402-hpss402": "passed", "cleanup": "passed"}, said
+    lease = json.loads(cluster.kubectl("get", "lease", flight.lease_name("BL402"), "-n", namespace, "-o", "json"))
+    result = flight.FlightResult.from_lease(lease)
+    assert result
+    assert [leg.reason for leg in result.failed] == [Reason.CATALOGUE_LOGIN_FAILED]
+    assert not [path for place in places.values() for path in place.rglob("*") if path.is_file()]
+
+
+def said_by(cluster: Cluster, namespace: str, cronjob: str, *, succeeds: bool = True) -> str:
+    """Log of a Job made from a CronJob, at its end."""
+    cluster.kubectl("create", "job", cronjob, f"--from=cronjob/{cronjob}", "-n", namespace)
+    cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", f"job/{cronjob}", "-n", namespace, "--timeout=90s")
+    selector = f"--selector=batch.kubernetes.io/job-name={cronjob}"
+    (pod,) = cluster.kubectl("get", "pods", selector, "-n", namespace, "-o", "name").split()
+    said = cluster.pod_log(namespace, pod.removeprefix("pod/"))
+    ended = json.loads(cluster.kubectl("get", "job", cronjob, "-n", namespace, "-o", "json"))["status"]
+    assert ended.get("succeeded" if succeeds else "failed") == 1, said
+    return said
 
 
 # what the Roles allow: the calls that the programs make
@@ -319,6 +348,16 @@ FORBIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
         "configmaps": ALL,
         "cronjobs": ALL,
     },
+    FLIGHT: {
+        "scans": ALL,
+        "scans/status": ALL,
+        "transfers": ALL,
+        "prunes": ALL,
+        "leases": ("list", "watch", "get", "update", "patch", "delete", "deletecollection"),
+        "events": ALL,
+        "configmaps": ALL,
+        "cronjobs": ALL,
+    },
 }
 NOBODYS_BUSINESS = (
     "secrets",
@@ -384,7 +423,7 @@ def test_the_question_what_is_allowed_is_asked_rightly(cluster: Cluster, install
     }
 
 
-@pytest.mark.parametrize("account", [OPERATOR, PRUNER, WATCHER])
+@pytest.mark.parametrize("account", [OPERATOR, PRUNER, WATCHER, FLIGHT])
 async def test_no_account_may_do_anything_elsewhere(cluster: Cluster, installed: str, account: str) -> None:
     assert await rules_of(cluster, installed, account) == await rules_of(cluster, installed, "default")
 

@@ -337,10 +337,9 @@ def test_an_existing_cluster_is_never_taken_unasked(tmp_path: Path, monkeypatch:
     assert chosen_provider("auto") in ("kind", "controlplane")
 
 
-@pytest.mark.parametrize(("name", "said"), [("node", "not there yet"), ("minikube", "choose auto")])
-def test_a_provider_that_is_not_there_is_refused_with_advice(name: str, said: str) -> None:
-    with pytest.raises(ProviderUnavailableError, match=said):
-        chosen_provider(name)
+def test_a_provider_that_is_not_there_is_refused_with_advice() -> None:
+    with pytest.raises(ProviderUnavailableError, match="choose auto"):
+        chosen_provider("minikube")
 
 
 def test_kind_starts_where_a_container_engine_answers(tmp_path: Path) -> None:

@@ -73,6 +73,35 @@ def test_without_its_journal_nothing_is_taken_as_seen_that_no_scan_proves(site: 
     ]
 
 
+def test_a_moved_file_has_no_second_scan_without_the_journal_either(site: Site) -> None:
+    file, *_ = written(site, "copied.txt")
+    site.start()
+    site.until_scanned(file)
+    site.report(file, "Transferred")
+    site.until_journalled(file)
+    moved = file.with_name("moved.txt")
+    file.rename(moved)
+    site.until_journalled(moved)
+    site.stop(signal.SIGKILL)
+    for part in site.journal.parent.glob(f"{site.journal.name}*"):
+        part.unlink()
+    site.start()
+    site.until(site.journal.exists, "no journal is made")
+    site.until_journalled(moved)
+    assert site.scans().keys() == {str(file)}
+
+
+def test_a_file_that_is_moved_over_another_is_the_new_content_of_that_ones_scan(site: Site) -> None:
+    file, other = written(site, "copied.txt", "other.txt")
+    site.start()
+    site.until_scanned(file, other)
+    site.report(file, "Transferred")
+    site.until_journalled(file)
+    file.rename(other)
+    site.until(lambda: describes(site.scans()[str(other)], other), "the Scan keeps the old content")
+    assert "annotations" not in site.scans()[str(file)]["metadata"]
+
+
 def test_a_moved_file_has_no_second_scan_once_it_was_copied_and_else_its_own(site: Site) -> None:
     copied, waiting, collected = written(site, "day/copied.txt", "day/waiting.txt", "other/collected.txt")
     site.start()

@@ -175,9 +175,9 @@ def site(crds: None, cluster: Cluster, namespace: str, tmp_path: Path) -> Iterat
 def test_files_of_both_beamlines_get_scans_with_their_content(site: Site) -> None:
     first = generate(site.roots["data402"], "BL402", 9, points=20)
     site.start()
-    site.until(site.journal.exists, "no journal")
+    site.until_scanned(*first)
     second = generate(site.roots["data631"], "BL631", 9, points=20)
-    site.until_scanned(*first, *second)
+    site.until_scanned(*second)
     scans = site.scans()
     assert len(scans) == 18
     for file in (*first, *second):
@@ -186,7 +186,7 @@ def test_files_of_both_beamlines_get_scans_with_their_content(site: Site) -> Non
         endpoint = "data402" if file in first else "data631"
         assert describes(scan, file)
         assert scan["metadata"]["name"] == scan_name(beamline, endpoint, scan["spec"]["path"])
-        # Nothing proves that files from before the first journal were never carried.
+        # Nothing proves that files that the first pass met were never carried.
         origin = "recovered" if file in first else "live"
         assert scan["metadata"]["labels"] == {LABEL_BEAMLINE: beamline, LABEL_ORIGIN: origin}
         assert scan["metadata"]["generation"] == 1
@@ -215,6 +215,20 @@ def test_a_file_rewritten_while_no_watcher_ran_changes_its_scan(site: Site) -> N
     write_filler(file, 9000, seed=2)
     site.start()
     site.until(lambda: describes(site.scans()[str(file)], file), "the Scan keeps the old content")
+
+
+def test_a_kill_right_after_a_broken_journal_was_set_aside_loses_nothing(site: Site) -> None:
+    file = site.roots["data402"] / "a.txt"
+    write_filler(file, 1000, seed=1)
+    site.journal.parent.mkdir(exist_ok=True)
+    site.journal.write_bytes(b"this was a journal once" * 200)
+    site.start(DICHROISM_KILL_AT="journal-set-aside")
+    assert site.process is not None
+    assert site.process.wait(DEADLINE_S) == -signal.SIGKILL
+    site.start()
+    site.until_scanned(file)
+    assert site.origin(file) == "recovered"
+    assert len(list(site.journal.parent.glob("*.broken-*"))) == 1
 
 
 def test_a_deleted_scan_comes_back_unless_it_was_seen_to_succeed(site: Site) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,6 +93,10 @@ class Hop:
         task = self.task(*items, bundle=bundle)
         self.mover.start(task)
         return settled(self.mover, task.submission_id)
+
+    def verify(self, copies: Sequence[CopyToVerify]) -> dict[CopyToVerify, CopyState]:
+        """Prove copies at the destination again, from what is stored there."""
+        return dict(self.mover.verify(self.destination, copies))
 
     def put(self, path: str, content: bytes, modified_at: datetime = MOMENT) -> Item:
         return put(self.source_root, path, content, modified_at)
@@ -492,7 +497,7 @@ class TapeContract:
             CopyToVerify("2.txt", 2000, sha256(b"2" * 2000), bundle="two.tar"),
             CopyToVerify("3.txt", 2000, sha256(b"3" * 2000), bundle="three.tar"),
         ]
-        states = hop.mover.verify(hop.destination, copies)
+        states = hop.verify(copies)
         assert [states[copy] for copy in copies] == [
             CopyState.VERIFIED,
             CopyState.DIFFERS,

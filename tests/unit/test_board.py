@@ -38,6 +38,20 @@ def test_the_board_shows_of_every_scan_what_was_said_last(news: list[tuple[int, 
     assert not any(board.counts().values())
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.booleans(), STEPS), max_size=30))
+def test_live_scans_go_first_then_the_oldest(news: list[tuple[int, int, bool, frozenset[Step]]]) -> None:
+    """Also when a Scan was deleted and created again, or is not live any more."""
+    board, last = Board(), {}
+    for number, age, live, steps in news:
+        one = scan(f"{number}.txt", number=-age)
+        one.metadata.labels[LABEL_ORIGIN] = "live" if live else "backfill"
+        board.put(one, steps)
+        last[one.name] = (not live, one.metadata.creation_timestamp, one.name), steps
+    for step in Step:
+        expected = sorted(turn for turn, steps in last.values() if step in steps)
+        assert [card.turn for card in board.waiting("BL402", step)] == expected
+
+
 def test_the_lane_of_a_step_is_woken_by_a_scan_that_waits_for_it_and_no_other() -> None:
     board = Board()
     wakers = {step: board.waker("BL402", step) for step in Step}

@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from dichroism_crds.config import load
-from dichroism_crds.names import LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
+from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
 from dichroism_crds.schema import crd_documents
-from tests.chart import CHART, cronjob_name, helm, objects, of_kind, pod_specs, render
+from tests.chart import CHART, cronjob_name, flight_name, helm, objects, of_kind, pod_specs, render
 from tests.cluster import CommandError
 
 REPOSITORY = CHART.parents[1]
 CONFIG = (REPOSITORY / "config.yml").read_text()
+BEAMLINES = ("BL402", "BL631")
 PRUNED = ("data402", "data631", "nersc402", "nersc631")
 EVERYTHING: dict[str, Any] = {
     "operator": {"enabled": True},
@@ -37,6 +38,16 @@ EVERYTHING: dict[str, Any] = {
 
 def rendered(config: Any = CONFIG, **values: Any) -> list[dict[str, Any]]:
     return objects(render("als", config, **values))
+
+
+def prune_jobs(config: Any = CONFIG, **values: Any) -> dict[str, dict[str, Any]]:
+    found = of_kind(rendered(config, **values), "CronJob")
+    return {name: one for name, one in found.items() if LABEL_ENDPOINT in one["metadata"]["labels"]}
+
+
+def flight_checks(config: Any = CONFIG, **values: Any) -> dict[str, dict[str, Any]]:
+    found = of_kind(rendered(config, **values), "CronJob")
+    return {name: one for name, one in found.items() if LABEL_BEAMLINE in one["metadata"]["labels"]}
 
 
 def refusal(config: Any = CONFIG, **values: Any) -> str:
@@ -105,7 +116,7 @@ def test_large_numbers_in_values_stay_whole() -> None:
 
 
 def test_each_pruned_endpoint_has_one_cronjob_and_no_other_has() -> None:
-    cronjobs = of_kind(rendered(), "CronJob")
+    cronjobs = prune_jobs()
     assert {name: one["metadata"]["labels"][LABEL_ENDPOINT] for name, one in cronjobs.items()} == {
         cronjob_name(endpoint): endpoint for endpoint in PRUNED
     }
@@ -115,11 +126,11 @@ def test_a_beamline_without_prune_has_no_cronjob() -> None:
     document = yaml.safe_load(CONFIG)
     del document["beamlines"]["BL631"]["prune"]
     document["beamlines"]["BL402"]["prune"] = None
-    assert not of_kind(rendered(document), "CronJob")
+    assert not prune_jobs(document)
 
 
 def test_prune_runs_never_overlap_and_never_start_a_second_pod() -> None:
-    for one in of_kind(rendered(), "CronJob").values():
+    for one in prune_jobs().values():
         job = one["spec"]["jobTemplate"]["spec"]
         assert one["spec"]["concurrencyPolicy"] == "Forbid"
         assert (job["backoffLimit"], job["podReplacementPolicy"]) == (0, "Failed")
@@ -143,7 +154,7 @@ def test_prune_job_names_its_endpoint_and_runs_as_pruner() -> None:
 
 
 def schedules(**values: Any) -> dict[str, str]:
-    return {name: one["spec"]["schedule"] for name, one in of_kind(rendered(**values), "CronJob").items()}
+    return {name: one["spec"]["schedule"] for name, one in prune_jobs(**values).items()}
 
 
 def test_prune_jobs_are_spread_over_the_hour_always_in_the_same_way() -> None:
@@ -158,8 +169,8 @@ def test_a_schedule_without_h_is_used_as_it_is() -> None:
 
 
 def test_upgrade_does_not_resume_jobs_that_a_person_suspended() -> None:
-    assert not [one for one in of_kind(rendered(), "CronJob").values() if "suspend" in one["spec"]]
-    assert all(one["spec"]["suspend"] for one in of_kind(rendered(prune={"suspend": True}), "CronJob").values())
+    assert not [one for one in prune_jobs().values() if "suspend" in one["spec"]]
+    assert all(one["spec"]["suspend"] for one in prune_jobs(prune={"suspend": True}).values())
 
 
 def test_cronjob_names_fit_and_differ_for_releases_with_the_same_long_beginning() -> None:
@@ -173,8 +184,41 @@ def test_cronjob_names_fit_and_differ_for_releases_with_the_same_long_beginning(
         for release in ("bl402-and-bl631-production-at-als", "bl402-and-bl631-production-at-als-2")
     ]
     assert all(len(name) <= 52 for name in names[0] | names[1])
-    assert len(names[0]) == len(PRUNED) + 1
+    assert len(names[0]) == len(PRUNED) + 1 + len(BEAMLINES)
     assert not names[0] & names[1]
+
+
+def test_each_beamline_is_checked_every_twelve_hours_and_not_twice_at_once() -> None:
+    checks = flight_checks()
+    assert set(checks) == {flight_name(name) for name in BEAMLINES}
+    for one in checks.values():
+        assert re.fullmatch(r"[0-5]?\d \*/12 \* \* \*", one["spec"]["schedule"])
+        assert one["spec"]["concurrencyPolicy"] == "Forbid"
+        assert one["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert not flight_checks(flightCheck={"enabled": False})
+
+
+def test_a_flight_check_leaves_its_result_and_stores_nothing_on_tape_unless_told() -> None:
+    pod = dict(pod_specs(rendered()))[flight_name("BL402")]
+    arguments = container(pod)["args"]
+    assert arguments[:3] == ["flight-check", "--beamline", "BL402"]
+    assert (pod["serviceAccountName"], "--record" in arguments, "--tape" in arguments) == (
+        "dichroism-flight",
+        True,
+        False,
+    )
+    assert "--tape" in container(dict(pod_specs(rendered(flightCheck={"tape": True})))[flight_name("BL402")])["args"]
+
+
+def test_helm_test_makes_the_same_check_of_every_beamline() -> None:
+    values = {"config": CONFIG, **EVERYTHING, "image": {"repository": "dichroism"}}
+    only = ("--show-only", "templates/tests/flight-checks.yaml")
+    pods = of_kind(objects(helm("template", *only, values=values, release="dichroism")), "Pod")
+    jobs = dict(pod_specs(rendered(**EVERYTHING, image={"repository": "dichroism", "tag": ""})))
+    assert {name: one["spec"] for name, one in pods.items()} == {
+        f"{flight_name(name)}-test": jobs[flight_name(name)] for name in BEAMLINES
+    }
+    assert all(one["metadata"]["annotations"]["helm.sh/hook"] == "test" for one in pods.values())
 
 
 def mounts(pod: dict[str, Any]) -> dict[str, tuple[str, bool]]:
@@ -197,6 +241,8 @@ def test_endpoints_can_be_written_only_by_who_has_to() -> None:
         cronjob_name("nersc402"): {"nersc402"},
         cronjob_name("data631"): set(),
         cronjob_name("nersc631"): set(),
+        flight_name("BL402"): {"data402", "nersc402", "hpss402"},
+        flight_name("BL631"): set(),
     }
 
 
@@ -239,7 +285,7 @@ def test_a_changed_config_starts_a_new_operator() -> None:
 def test_operator_and_watcher_can_run_elsewhere_under_their_accounts() -> None:
     rest = rendered(operator={"enabled": False}, watcher={"enabled": False})
     assert not of_kind(rest, "Deployment")
-    accounts = {"dichroism-operator", "dichroism-pruner", "dichroism-watcher"}
+    accounts = {"dichroism-operator", "dichroism-pruner", "dichroism-watcher", "dichroism-flight"}
     assert set(of_kind(rest, "ServiceAccount")) == set(of_kind(rest, "RoleBinding")) == accounts
 
 

@@ -28,7 +28,6 @@ def test_a_good_file_is_exit_code_0_and_its_warnings_go_to_stderr(config_file: P
     assert result.exit_code == 0
     assert result.stdout == f"{config_file}: no errors (2 beamlines, 6 endpoints)\n"
     assert f"warning: {config_file}:" in result.stderr
-    assert "this version has no mover sfapi, so its operator refuses to start" in result.stderr
 
 
 def test_a_bad_file_is_exit_code_1_with_every_error_on_its_line(config_file: Path) -> None:

@@ -115,7 +115,7 @@ def test_words_that_look_like_reasons_are_words_of_the_api_or_classes(page: Path
 def known_words() -> frozenset[str]:
     reasons = {str(one) for kind in (Reason, KeptReason, EventReason, Cause) for one in kind}
     phases = {str(one) for kind in (ScanPhase, TransferPhase, PrunePhase) for one in kind}
-    conditions = {*SCAN_CONDITIONS, "TrashEmptying", "Complete", "Progressing"}
+    conditions = {*SCAN_CONDITIONS, "TrashEmptying", "CatalogueTold", "Complete", "Progressing"}
     return frozenset({*reasons, *phases, *conditions, *_NOT_OURS, *(kind.kind for kind in KINDS), *classes()})
 
 

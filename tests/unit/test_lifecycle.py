@@ -1,5 +1,6 @@
 """The life of a Scan: phases, failures, back-off, new contents, and what a person reads of it."""
 
+import itertools
 from datetime import datetime, timedelta
 
 import pytest
@@ -123,6 +124,16 @@ def test_without_tape_and_pruning_the_ingested_scan_has_succeeded() -> None:
     assert one.condition(Step.ARCHIVED).reason == Reason.NOT_CONFIGURED
 
 
+@given(st.sampled_from([(), ("archive",), ("prune",), ("archive", "prune"), ("ingest", "archive", "prune")]))
+def test_a_scan_that_waits_for_a_step_in_its_turn_is_in_the_phase_before_it(without: tuple[str, ...]) -> None:
+    configured = lifecycle.configured_steps(beamline(*without))
+    one = derived(scan(), *without)
+    for step in (step for step in Step if step in configured):
+        if step in lifecycle.open_steps(one, configured, ATTEMPTS):
+            assert one.status.phase == lifecycle.phase_before(step, configured)
+        one = derived(done(one, step), *without)
+
+
 def test_a_scan_fails_only_when_nothing_of_it_can_progress() -> None:
     one = exhausted(done(scan(), Step.TRANSFERRED), Step.CATALOGUED)
     assert derived(one).status.phase == ScanPhase.TRANSFERRED
@@ -152,10 +163,41 @@ def test_the_back_off_doubles_from_5_seconds_to_an_hour(failures: int) -> None:
     assert one.status.attempts.transferred == failures
 
 
+@given(st.lists(st.integers(0, 600), max_size=20))
+def test_a_changed_file_that_nobody_tells_is_tried_less_and_less(late: list[int]) -> None:
+    """``late``: seconds from the moment at which it may be tried to the moment at which it was."""
+    one, moment, pauses = scan(), NOW, []
+    for seconds in late:
+        lifecycle.put_off(one, Step.TRANSFERRED, Reason.SOURCE_CHANGED, "it is being written", moment)
+        one = Scan.parse(one.to_wire())  # as another process reads it
+        assert one.status.attempts.retry_at
+        pauses.append(one.status.attempts.retry_at - moment)
+        moment = one.status.attempts.retry_at + timedelta(seconds=seconds)
+    hour = timedelta(hours=1)
+    assert pauses[:1] in ([], [timedelta(seconds=5)])
+    assert all(timedelta(seconds=5) <= pause <= hour for pause in pauses)
+    assert all(later >= min(2 * before, hour) for before, later in itertools.pairwise(pauses[1:]))
+    assert one.status.attempts.transferred == 0
+
+
+def test_a_new_content_goes_at_once_however_long_the_old_one_was_put_off() -> None:
+    one = scan()
+    for hours in range(3):
+        moment = NOW + timedelta(hours=hours)
+        lifecycle.put_off(one, Step.TRANSFERRED, Reason.SOURCE_CHANGED, "it is being written", moment)
+    assert one.status.attempts.retry_at == NOW + timedelta(hours=3)
+    one.spec.size += 1
+    lifecycle.restart_for_new_content(one, LATER)
+    assert one.status.attempts.retry_at is None
+    assert lifecycle.open_steps(one, ALL, ATTEMPTS) == {Step.TRANSFERRED}
+    lifecycle.put_off(one, Step.TRANSFERRED, Reason.SOURCE_CHANGED, "once more", LATER)
+    assert one.status.attempts.retry_at == LATER + timedelta(seconds=5)
+
+
 def test_what_is_not_the_files_fault_counts_no_attempt() -> None:
     one = scan()
     for _ in range(2 * ATTEMPTS):
-        lifecycle.fail(one, Step.TRANSFERRED, Reason.SOURCE_CHANGED, "it is being written", NOW, counts=False)
+        lifecycle.fail(one, Step.TRANSFERRED, Reason.TASK_FAILED, "its task failed", NOW, counts=False)
     lifecycle.wait(one, Step.CATALOGUED, Reason.CATALOGUE_UNAVAILABLE, "it is down", NOW)
     assert one.status.attempts.transferred == one.status.attempts.catalogued == 0
     assert derived(one).status.phase == ScanPhase.PENDING

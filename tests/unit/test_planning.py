@@ -31,14 +31,6 @@ CARDS = st.lists(
 ).map(lambda cards: [replace(one, name=f"scan-{number}") for number, one in enumerate(cards)])
 
 
-@given(CARDS, st.integers(1, 12))
-def test_live_scans_go_first_then_the_oldest(cards: list[Card], seed: int) -> None:
-    aged = [replace(one, created=NOW - timedelta(seconds=number * seed % 7)) for number, one in enumerate(cards)]
-    turn = planning.in_turn(aged, (), NOW)
-    assert sorted(turn, key=lambda one: (not one.live, one.created, one.name)) == turn
-    assert {one.name for one in turn} == {one.name for one in cards}
-
-
 def test_taken_scans_and_those_that_back_off_are_left_out() -> None:
     cards = [
         card(0),
@@ -46,7 +38,7 @@ def test_taken_scans_and_those_that_back_off_are_left_out() -> None:
         replace(card(2), retry_at=NOW + timedelta(microseconds=1)),
         replace(card(3), retry_at=NOW),
     ]
-    assert [one.name for one in planning.in_turn(cards, {"scan-0001"}, NOW)] == ["scan-0000", "scan-0003"]
+    assert [one.name for one in planning.ready(cards, {"scan-0001"}, NOW)] == ["scan-0000", "scan-0003"]
 
 
 @given(CARDS)

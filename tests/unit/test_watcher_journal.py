@@ -60,10 +60,16 @@ def test_what_was_committed_is_there_after_a_crash_and_what_was_put_is_known_bef
     assert list(reopened(journal).rows("BL402")) == [ROW]
 
 
-def test_the_birth_of_a_journal_stays_the_same(path: Path) -> None:
+def test_what_was_there_before_the_journal_is_settled_once_for_each_root(path: Path) -> None:
     journal = opened(path)
-    born = journal.born_ns
-    assert reopened(journal).born_ns == born
+    assert journal.met_until("BL402", "data402") is None
+    journal.met_all("BL402", "data402", 1000)
+    write(journal)
+    journal = reopened(journal)
+    journal.met_all("BL402", "data402", 2000)
+    assert journal.met_until("BL402", "data402") == 1000
+    assert journal.met_until("BL402", "elsewhere") is None
+    assert journal.met_until("BL631", "data402") is None
 
 
 def test_a_file_is_found_by_its_inode_with_its_content_only(path: Path) -> None:

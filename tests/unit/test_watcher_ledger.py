@@ -318,7 +318,7 @@ def test_a_moved_file_is_held_by_the_scan_of_its_old_path_until_it_changes() -> 
     ledger.relisted({"old.txt": before}, 0)
     changes = ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
     assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=False, scan_path="old.txt")}
-    changes = ledger.told("old.txt", before._replace(succeeded=True, moved=True))
+    changes = ledger.told("old.txt", before._replace(succeeded=True, moved_to="day/a.txt"))
     assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=True, scan_path="old.txt")}
     assert ledger.counts().settled == 1
 
@@ -330,9 +330,29 @@ def test_a_moved_file_gets_its_own_scan_when_the_one_of_its_old_path_goes_or_it_
     assert ledger.told("old.txt", None).to_submit == ["day/a.txt"]
 
 
+def test_without_a_journal_the_scan_that_names_the_place_of_a_moved_file_stands_for_it() -> None:
+    ledger = finished()
+    named = KnownScan(CONTENT, succeeded=False, transferred=True, moved_to="day/a.txt")
+    ledger.relisted({"old.txt": named}, 0)
+    assert ledger.standing_for("day/a.txt", CONTENT) == "old.txt"
+    assert ledger.standing_for("day/a.txt", CONTENT._replace(size=1)) is None
+    assert ledger.standing_for("day/b.txt", CONTENT) is None
+    ledger.told("old.txt", named._replace(transferred=False))
+    assert ledger.standing_for("day/a.txt", CONTENT) is None, "what was not copied from its old path never will be"
+
+
+def test_a_file_with_a_scan_of_its_own_follows_that_whatever_it_was_linked_to_before() -> None:
+    ledger = finished()
+    before = KnownScan(CONTENT, succeeded=False, transferred=True)
+    ledger.relisted({"old.txt": before}, 0)
+    ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
+    changes = ledger.relisted({"old.txt": before, "day/a.txt": KnownScan(CONTENT, succeeded=True)}, 13)
+    assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=True)}
+
+
 def test_a_file_that_is_back_at_the_path_of_its_scan_has_its_scan_told() -> None:
     ledger = Ledger(QUIET, SINCE)
-    ledger.relisted({"day/a.txt": KnownScan(CONTENT, succeeded=False, transferred=True, moved=True)}, 0)
+    ledger.relisted({"day/a.txt": KnownScan(CONTENT, succeeded=False, transferred=True, moved_to="b.txt")}, 0)
     look(ledger, 0, {"a.txt": FILE})
     assert look(ledger, QUIET, {"a.txt": FILE}).to_submit == ["day/a.txt"]
     ledger.accepted("day/a.txt", CONTENT, at=12)

@@ -30,7 +30,6 @@ class WatcherMachine(RuleBasedStateMachine):
         self.files: dict[str, Seen] = {}
         self.changed: dict[str, float] = {}
         self.scans: dict[str, KnownScan] = {}
-        self.moved_to: dict[str, str] = {}
         self.inode = 0
         self.succeeded: set[tuple[str, FileContent]] = set()
         self.rows: dict[str, Row] = {}
@@ -170,7 +169,13 @@ class WatcherMachine(RuleBasedStateMachine):
         if is_safe(submission, self.all_rows().get(path)):
             self.act(self.ledger.proven_safe(path, content))
             return
-        before = self.place_before(path, submission)
+        before = None
+        if self.ledger.known(path) is None:
+            standing = self.ledger.standing_for(path, content)
+            if standing is not None:
+                self.act(self.ledger.moved(path, standing, content, self.now))
+                return
+            before = self.place_before(path, submission)
         if answer == "down":
             self.queue.append(path)
         elif before is not None:
@@ -189,8 +194,7 @@ class WatcherMachine(RuleBasedStateMachine):
 
     def move_scan(self, path: str, submission: Submission, row: Row, answer: str) -> None:
         if row.scan in self.scans:
-            self.moved_to[row.scan] = path
-            self.scans[row.scan] = self.scans[row.scan]._replace(moved=True)
+            self.scans[row.scan] = self.scans[row.scan]._replace(moved_to=path)
         elif not row.safe:
             self.queue.append(path)
             return
@@ -209,8 +213,7 @@ class WatcherMachine(RuleBasedStateMachine):
         if held is None or held.content != content:
             self.scans[path] = KnownScan(content, succeeded=False)
         else:
-            self.scans[path] = held._replace(moved=False)
-        self.moved_to.pop(path, None)
+            self.scans[path] = held._replace(moved_to=None)
         match answer:
             case "yes":
                 self.act(self.ledger.accepted(path, content, self.now))
@@ -286,7 +289,6 @@ class WatcherMachine(RuleBasedStateMachine):
     def scan_is_deleted(self, path: str) -> None:
         """By a person, or because it is past its time."""
         self.scans.pop(path, None)
-        self.moved_to.pop(path, None)
 
     def teardown(self) -> None:
         """When the beamline rests and the API serves, every file has its content in a Scan, or is proven safe."""
@@ -312,7 +314,7 @@ class WatcherMachine(RuleBasedStateMachine):
         row = self.all_rows().get(path)
         if row is not None and row.safe and row.content == content:
             return
-        moved = [self.scans[one] for one, to in self.moved_to.items() if to == path and one in self.scans]
+        moved = [one for one in self.scans.values() if one.moved_to == path]
         assert any(one.content == content and one.transferred for one in moved), f"{path} was lost"
 
 

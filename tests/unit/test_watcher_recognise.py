@@ -1,5 +1,7 @@
 """What a finished file is taken for, and when a backfill may go on."""
 
+from typing import Any
+
 import pytest
 
 from dichroism_crds.names import Origin
@@ -24,17 +26,20 @@ def test_only_a_row_that_saw_this_content_succeed_proves_it_safe(row: Row | None
 
 
 @pytest.mark.parametrize(
-    ("row", "born_ns", "origin"),
+    ("row", "met_until_ns", "origin"),
     [
         (None, 999, Origin.LIVE),
         (None, 1000, Origin.RECOVERED),
+        (None, None, Origin.RECOVERED),
         (ROW, 999, Origin.RECOVERED),
         (ROW._replace(content=OTHER), 999, Origin.LIVE),
     ],
-    ids=["new", "older than the journal", "had a Scan", "another content"],
+    ids=["new", "older than the journal", "not every file was met yet", "had a Scan", "another content"],
 )
-def test_a_file_that_may_have_been_carried_is_recovered(row: Row | None, born_ns: int, origin: Origin) -> None:
-    assert origin_of(FILE, row, born_ns) is origin
+def test_a_file_that_may_have_been_carried_is_recovered(
+    row: Row | None, met_until_ns: int | None, origin: Origin
+) -> None:
+    assert origin_of(FILE, row, met_until_ns) is origin
 
 
 @pytest.mark.parametrize(
@@ -64,8 +69,8 @@ def test_what_was_safe_stays_safe_with_its_scan_until_the_content_changes() -> N
     assert changed == Row("BL402", "old.txt", OTHER, 1, 7, safe=False)
 
 
-def scans(number: int, *, live: bool = False, **state: bool) -> dict[str, KnownScan]:
-    one = KnownScan(CONTENT, live=live, **{"succeeded": False, **state})
+def scans(number: int, *, live: bool = False, **state: Any) -> dict[str, KnownScan]:
+    one = KnownScan(CONTENT, succeeded=False, live=live)._replace(**state)
     return {f"{sorted(state)}{index}": one for index in range(number)}
 
 

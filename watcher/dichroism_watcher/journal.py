@@ -49,9 +49,8 @@ class JournalLockedError(JournalError):
 class Journal:
     """The journal of all beamlines of one process. Everything but the commits happens in the event loop."""
 
-    def __init__(self, path: Path, lock: IO[str] | None, born_ns: int) -> None:
+    def __init__(self, path: Path, lock: IO[str] | None) -> None:
         self.path = path
-        self.born_ns = born_ns
         self.problem: str | None = None
         """Why nothing can be written at present; all is kept in memory meanwhile."""
         self._row_counts: dict[tuple[str, bool], int] = {}
@@ -70,7 +69,7 @@ class Journal:
             JournalLockedError: another process has it.
             JournalError: it cannot be used, and a person has to do something about it.
         """
-        journal = cls(path, _locked(path), timestamps.to_ns(timestamps.now()))
+        journal = cls(path, _locked(path))
         try:
             try:
                 journal._open()
@@ -99,15 +98,13 @@ class Journal:
     def _open(self) -> None:
         """Open both connections; with a full disk one that only reads, or none."""
         try:
-            self._writer = JournalFile.open(self.path, self.born_ns)
-            self._reader = JournalFile.open(self.path, self.born_ns)
+            self._writer = JournalFile.open(self.path)
+            self._reader = JournalFile.open(self.path)
         except JournalFullError as error:
             self._close_files()
             self._failed(error)
             if self.path.exists() and self.path.stat().st_size:
                 self._reader = JournalFile.open_without_writing(self.path)
-        if self._reader is not None:
-            self.born_ns = self._reader.born_ns
         if self._writer is not None:
             self._row_counts = self._writer.counts()
 
@@ -183,6 +180,17 @@ class Journal:
     def note(self, key: str, value: str) -> None:
         """Remember a value that is no file's."""
         self._meta[key] = value
+
+    def met_until(self, beamline: str, endpoint: str) -> int | None:
+        """The newest change time of an inode (ns) among the files older than the journal; None: not known yet."""
+        key = _met_until(beamline, endpoint)
+        value = self._meta.get(key) or (None if self._reader is None else self._reader.meta(key))
+        return None if value is None else int(value)
+
+    def met_all(self, beamline: str, endpoint: str, newest_ns: int) -> None:
+        """All files of a root were met; the first time, this tells what was there before the journal."""
+        if self.met_until(beamline, endpoint) is None:
+            self.note(_met_until(beamline, endpoint), str(newest_ns))
 
     def free_bytes(self) -> int:
         """Space left on the journal's disk, 0 when that cannot be told."""
@@ -261,6 +269,10 @@ class Journal:
         for row in list(self._reader.rows_gone_before(beamline, moment - GONE_KEPT_S)):
             if row.safe or row.scan not in scans:
                 self.remove(*row.key)
+
+
+def _met_until(beamline: str, endpoint: str) -> str:
+    return f"met_until {beamline} {endpoint}"
 
 
 def _locked(path: Path) -> IO[str] | None:

@@ -79,8 +79,8 @@ class JournalFile:
         self._folders: dict[tuple[str, str], int] = {}
 
     @classmethod
-    def open(cls, path: Path, born_ns: int) -> "JournalFile":
-        """Open the journal, or make a new one that was born at that moment (ns since the epoch).
+    def open(cls, path: Path) -> "JournalFile":
+        """Open the journal, or make a new one.
 
         Raises:
             JournalBrokenError: it is damaged, or something else.
@@ -89,7 +89,7 @@ class JournalFile:
         """
         opened = cls._connect(path, path)
         try:
-            opened._prepare(born_ns)
+            opened._prepare()
         except BaseException:
             opened.close()
             raise
@@ -136,11 +136,6 @@ class JournalFile:
             self._connection.close()
 
     # --- reading
-
-    @property
-    def born_ns(self) -> int:
-        """When the journal was made: files that are older may have been carried before."""
-        return int(self.meta("born_ns") or 0)
 
     def meta(self, key: str) -> str | None:
         """A noted value."""
@@ -229,14 +224,13 @@ class JournalFile:
 
     # --- the file
 
-    def _prepare(self, born_ns: int) -> None:
+    def _prepare(self) -> None:
         self._execute("PRAGMA journal_mode = WAL")
         self._execute("PRAGMA synchronous = FULL")
         if self._check_version() == 0:
             self._execute("BEGIN IMMEDIATE")
             for statement in _TABLES:
                 self._execute(statement)
-            self._execute("INSERT INTO meta VALUES ('born_ns', ?)", (str(born_ns),))
             self._execute(f"PRAGMA user_version = {SCHEMA}")
             self._execute("COMMIT")
         found = [row[0] for row in self._execute("PRAGMA quick_check(1)")]

@@ -41,7 +41,7 @@ def read_scan(item: dict[str, Any], endpoint: str) -> tuple[str, KnownScan | Non
         content,
         succeeded=(current and SUCCEEDED in true) or given_up,
         transferred=current and Step.TRANSFERRED.value in true,
-        moved=bool(annotations.get(ANNOTATION_MOVED_TO)),
+        moved_to=annotations.get(ANNOTATION_MOVED_TO) or None,
         ended=ended or bool(spec.get("suspend")),
         live=metadata.get("labels", {}).get(LABEL_ORIGIN, Origin.LIVE) == Origin.LIVE,
     )

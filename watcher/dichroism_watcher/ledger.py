@@ -1,16 +1,17 @@
 """What the watcher knows of one beamline's files, and what has to be done next. Pure logic: no disk, no API, no clock.
 
 A file is *open* while something may still have to be done for it, and has a ``FileRecord``. It is *settled* once
-the Scan of its present content was seen to succeed; of a settled file only eight bytes stay, so that a million of them
-fit. Files last modified before ``since`` leave no trace at all, unless they have a Scan: their modification time
-decides, not when they appeared here. Contents are compared like the API does: size and modification time in whole
-microseconds; the inode only matters while a file is observed, and to recognise one that was moved.
+the Scan of its present content was seen to succeed (``known_files`` keeps both). Files last modified before ``since``
+leave no trace at all, unless they have a Scan: their modification time decides, not when they appeared here. Contents
+are compared like the API does: size and modification time in whole microseconds; the inode only matters while a file is
+observed, and to recognise one that was moved.
 """
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 
 from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_watcher.known_files import KnownFiles, mark_of, new_marks
+from dichroism_watcher.moves import Moves
 from dichroism_watcher.records import (
     Changes,
     Counts,
@@ -37,45 +38,42 @@ class Ledger:
     def __init__(self, quiet: float, since_ns: int) -> None:
         self._quiet = quiet
         self._since_ns = since_ns
-        self._open: dict[str, dict[str, FileRecord]] = {}
-        self._settled: dict[str, array[int]] = {}
+        self._files = KnownFiles()
         self._known: dict[str, KnownScan] = {}
         self._expected: dict[str, FileContent | None] = {}
-        self._moved: dict[str, str] = {}
-        self._moved_to: dict[str, str] = {}
+        self._moves = Moves()
         self._visited: set[str] = set()
         self._untold: set[str] = set()
 
     def restore(self, path: str, held: Held) -> None:
         """Take in what the journal remembers of a file that was there when it was last looked for."""
         if held.safe:
-            folder, _, name = path.rpartition("/")
-            self._settled.setdefault(folder, array("Q")).append(_mark(name, *held.content))
+            self._files.settle(path, held.content)
             return
         self._expected[path] = held.content
         if held.scan_path is not None:
-            self._link(path, held.scan_path)
+            self._moves.link(path, held.scan_path)
 
     def counts(self) -> Counts:
         """Present numbers, for metrics."""
         by_state = dict.fromkeys(State, 0)
-        for _, record in self._records():
+        for _, record in self._files.open_files():
             by_state[record.state] += 1
         return Counts(
             by_state[State.OBSERVED],
             by_state[State.FINISHED],
             by_state[State.ACCEPTED],
             by_state[State.QUARANTINED],
-            sum(map(len, self._settled.values())),
+            self._files.settled,
         )
 
     def open_files(self, state: State) -> Iterator[tuple[str, FileRecord]]:
         """The open files of a state, by path."""
-        return ((path, record) for path, record in self._records() if record.state is state)
+        return ((path, record) for path, record in self._files.open_files() if record.state is state)
 
     def changed_ns(self, path: str) -> int:
         """When the inode of an open file last changed (ns); 0 for one that is not open."""
-        record = self._record(path)
+        record = self._files.record(path)
         return 0 if record is None else record.stillness.seen.changed_ns
 
     def known(self, path: str) -> KnownScan | None:
@@ -101,8 +99,8 @@ class Ledger:
         if listing.error is not None:
             self._untold.add(listing.folder)
             return changes
-        records = self._open.get(listing.folder, {})
-        settled, still = frozenset(self._settled.get(listing.folder, ())), array("Q")
+        records, settled = self._files.open_in(listing.folder), self._files.marks_in(listing.folder)
+        still = new_marks()
         # A file that another look met after this one began may be missing from this one.
         here = {
             name: record
@@ -110,24 +108,24 @@ class Ledger:
             if name in listing.unreadable or record.looked_at > listing.look.began
         }
         ignored: set[str] = set()
-        new_marks = array("Q")
+        settled_now = new_marks()
         for name, seen in listing.files:
-            mark = _mark(name, seen.size, seen.mtime_ns // 1000)
+            mark = mark_of(name, seen.size, seen.mtime_ns // 1000)
             if mark in settled and name not in records:
                 still.append(mark)
             elif (record := self._look_at(listing, name, seen, records.get(name), changes)) is None:
                 ignored.add(name)
             elif self._succeeded(path := join(listing.folder, name), record):
                 changes.held[path] = self._held(path, record, safe=True)
-                self._unlink(path)
-                new_marks.append(mark)
+                self._moves.unlink(path)
+                settled_now.append(mark)
                 here.pop(name, None)
             else:
                 here[name] = record
         self._note_gone(listing, records, here, ignored, not listing.unreadable and len(still) < len(settled), changes)
-        still += new_marks
+        still += settled_now
         # An entry that could not be read may be a settled file, and a mark does not tell which: then all are kept.
-        self._store(listing.folder, here, array("Q", {*settled, *still}) if listing.unreadable else still)
+        self._files.store(listing.folder, here, new_marks({*settled, *still}) if listing.unreadable else still)
         return changes
 
     def _note_gone(
@@ -151,17 +149,16 @@ class Ledger:
         changes = Changes()
         if listing.files:
             self._visited.add(listing.folder)
-        records = self._open.get(listing.folder, {})
-        settled = frozenset(self._settled.get(listing.folder, ()))
+        records, settled = self._files.open_in(listing.folder), self._files.marks_in(listing.folder)
         for name, seen in listing.files:
-            if name not in records and _mark(name, seen.size, seen.mtime_ns // 1000) in settled:
+            if name not in records and mark_of(name, seen.size, seen.mtime_ns // 1000) in settled:
                 continue
             asked = len(changes.due)
             record = self._look_at(listing, name, seen, records.get(name), changes)
             if record is None:
                 continue
             path = join(listing.folder, name)
-            self._open.setdefault(listing.folder, records)[name] = record
+            self._files.put(path, record)
             if self._succeeded(path, record):
                 self._settle(path, record, changes)
             elif record.state is State.OBSERVED and seen.size and len(changes.due) == asked:
@@ -171,14 +168,14 @@ class Ledger:
     def end_pass(self) -> Changes:
         """The pass is over and the root still there: folders that were not met are gone, unless nobody could look."""
         changes = Changes()
-        for folder in [*self._open, *(folder for folder in self._settled if folder not in self._open)]:
+        for folder in self._files.folders():
             if folder in self._visited or self._hidden(folder):
                 continue
-            records = self._open.get(folder, {})
+            records = self._files.open_in(folder)
             self._report_vanished(folder, records.items(), changes)
-            if folder in self._settled or any(record.accepted is not None for record in records.values()):
+            if self._files.marks_in(folder) or any(record.accepted is not None for record in records.values()):
                 changes.missing[folder] = Missing()
-            self._store(folder, {}, array("Q"))
+            self._files.store(folder, {}, new_marks())
         for path in [path for path in self._expected if not self._hidden(path)]:
             # It had a Scan when the journal was last written, and was not met.
             changes.gone.append(path)
@@ -206,7 +203,7 @@ class Ledger:
                     changes.due.append((record.stillness.since + self._quiet_period(listing, name), path))
             record.tracked = tracked
             if self._expected.pop(path, record.content) != record.content:
-                self._unlink(path)
+                self._moves.unlink(path)
         record.device = listing.device
         if not record.illegal:
             self._advance(path, record, seen, listing, changes)
@@ -218,7 +215,7 @@ class Ledger:
         stillness = observe(record.stillness, seen, look)
         if stillness is not record.stillness:
             if record.content != FileContent.of(seen):
-                self._unlink(path)
+                self._moves.unlink(path)
             record.stillness, record.state, record.reported_empty = stillness, State.OBSERVED, False
             changes.due.append((stillness.since + quiet, path))
         if record.state is not State.OBSERVED or quiet_for(stillness, look) < quiet:
@@ -257,12 +254,15 @@ class Ledger:
         """
         changes = Changes()
         before, fresh = self._known, dict(scans)
-        for path, record in self._records():
-            scan = self._moved.get(path, path)
+        for path, record in self._files.open_files():
+            scan = self._moves.scan_of(path)
             if record.accepted is not None and record.accepted_at >= began:
                 fresh[scan] = self._known.get(scan) or KnownScan(record.accepted, succeeded=False)
         self._known = fresh
-        for path, record in list(self._records()):
+        for path, known in fresh.items():
+            self._moves.heard(path, known)
+            self._moves.unlink(path)  # it has a Scan of its own
+        for path, record in list(self._files.open_files()):
             if record.accepted_at < began:
                 self._correct(path, record, changes)
         for path, known in fresh.items():
@@ -278,8 +278,9 @@ class Ledger:
             self._known.pop(path, None)
         else:
             self._known[path] = known
-        for file in {path, self._moved_to.get(path, path)}:
-            record = self._record(file)
+            self._moves.heard(path, known)
+        for file in {path, self._moves.file_of(path)}:
+            record = self._files.record(file)
             if record is not None:
                 self._correct(file, record, changes)
         if known is not None and known.succeeded and known != before:
@@ -294,19 +295,19 @@ class Ledger:
         if record.state is not State.ACCEPTED:
             return
         if record.accepted != record.content:
-            self._unlink(path)
+            self._moves.unlink(path)
             self._submit(path, record, changes)
         elif self._succeeded(path, record):
             self._settle(path, record, changes)
 
     def _tell_success(self, path: str, known: KnownScan, changes: Changes) -> None:
-        file = self._moved_to.get(path, path)
-        if self._record(file) is None:
+        file = self._moves.file_of(path)
+        if self._files.record(file) is None:
             changes.succeeded[file] = known.content
 
     def take(self, path: str) -> Submission | None:
         """What to submit now, None when there is nothing (more) to submit for the path."""
-        record = self._record(path)
+        record = self._files.record(path)
         if record is None or record.state is not State.FINISHED:
             if record is not None:
                 record.queued = False
@@ -316,21 +317,25 @@ class Ledger:
 
     def accepted(self, path: str, content: FileContent, at: float) -> Changes:
         """The API holds ``content`` for the path since ``at`` (s, monotonic)."""
-        self._unlink(path)
+        self._moves.unlink(path)
         known = self._known.get(path)
         same = known is not None and known.content == content
-        self._known[path] = known._replace(moved=False) if known and same else KnownScan(content, succeeded=False)
+        self._known[path] = known._replace(moved_to=None) if known and same else KnownScan(content, succeeded=False)
         return self._taken(path, content, at)
 
     def moved(self, path: str, scan_path: str, content: FileContent, at: float) -> Changes:
         """The file's content is that of the Scan of another path, from which it was moved."""
-        self._link(path, scan_path)
+        self._moves.link(path, scan_path)
         return self._taken(path, content, at)
+
+    def standing_for(self, path: str, content: FileContent) -> str | None:
+        """The path of the Scan that says of itself that this content went to ``path``."""
+        return self._moves.told_of(path, content, self._known)
 
     def proven_safe(self, path: str, content: FileContent) -> Changes:
         """The journal knows that this content is safe."""
         changes = Changes()
-        record = self._record(path)
+        record = self._files.record(path)
         if record is not None:
             record.queued = False
             if record.content == content:
@@ -341,7 +346,7 @@ class Ledger:
 
     def _taken(self, path: str, content: FileContent, at: float) -> Changes:
         changes = Changes()
-        record = self._record(path)
+        record = self._files.record(path)
         if record is not None:
             record.queued, record.accepted, record.accepted_at, record.tracked = False, content, at, True
             if record.content == content:
@@ -355,7 +360,7 @@ class Ledger:
     def refused(self, path: str, content: FileContent, reason: str) -> Changes:
         """The API will never take ``content``: the file rests until it changes."""
         changes = Changes()
-        record = self._record(path)
+        record = self._files.record(path)
         if record is not None:
             record.queued = False
             if record.state is State.FINISHED and record.content == content:
@@ -367,7 +372,7 @@ class Ledger:
     def _submit(self, path: str, record: FileRecord, changes: Changes) -> None:
         """Decide what a finished file needs: nothing when the API already holds this content."""
         known = self._known_of(path)
-        if known is not None and known.content == record.content and not (known.moved and path not in self._moved):
+        if known is not None and known.content == record.content and not (known.moved_to and path not in self._moves):
             record.state, record.accepted = State.ACCEPTED, record.content
             changes.held[path] = self._held(path, record)
             return
@@ -376,62 +381,22 @@ class Ledger:
             record.queued = True
             changes.to_submit.append(path)
 
+    def _known_of(self, path: str) -> KnownScan | None:
+        return self._known.get(self._moves.scan_of(path))
+
     def _succeeded(self, path: str, record: FileRecord) -> bool:
         if record.state is not State.ACCEPTED:
             return False
         known = self._known_of(path)
         return known is not None and known.succeeded and known.content == record.content
 
-    # --- files whose Scan has another path
-
-    def _known_of(self, path: str) -> KnownScan | None:
-        return self._known.get(self._moved.get(path, path))
-
-    def _link(self, path: str, scan_path: str) -> None:
-        self._unlink(path)
-        if path != scan_path:
-            self._moved[path], self._moved_to[scan_path] = scan_path, path
-
-    def _unlink(self, path: str) -> None:
-        scan_path = self._moved.pop(path, None)
-        if scan_path is not None and self._moved_to.get(scan_path) == path:
-            del self._moved_to[scan_path]
-
-    # --- storage
-
-    def _records(self) -> Iterator[tuple[str, FileRecord]]:
-        for folder, records in self._open.items():
-            for name, record in records.items():
-                yield join(folder, name), record
-
-    def _record(self, path: str) -> FileRecord | None:
-        folder, _, name = path.rpartition("/")
-        return self._open.get(folder, {}).get(name)
-
     def _held(self, path: str, record: FileRecord, *, safe: bool = False) -> Held:
-        return Held(record.content, record.device, record.stillness.seen.inode, safe, self._moved.get(path))
+        return Held(record.content, record.device, record.stillness.seen.inode, safe, self._moves.elsewhere(path))
 
     def _settle(self, path: str, record: FileRecord, changes: Changes) -> None:
         changes.held[path] = self._held(path, record, safe=True)
-        self._unlink(path)
-        folder, _, name = path.rpartition("/")
-        del self._open[folder][name]
-        self._settled.setdefault(folder, array("Q")).append(_mark(name, *record.content))
-        if not self._open[folder]:
-            del self._open[folder]
-
-    def _store(self, folder: str, records: dict[str, FileRecord], settled: "array[int]") -> None:
-        self._open.pop(folder, None)
-        self._settled.pop(folder, None)
-        if records:
-            self._open[folder] = records
-        if settled:
-            self._settled[folder] = settled
-
-
-def _mark(name: str, size: int, mtime_us: int) -> int:
-    """Eight bytes for a name with a content; two share them once in 2^64, and never the same two in another process."""
-    return hash((name, size, mtime_us)) & 0xFFFF_FFFF_FFFF_FFFF
+        self._moves.unlink(path)
+        self._files.settle(path, record.content)
 
 
 def _new_record(path: str, seen: Seen, look: Look, changes: Changes) -> FileRecord:

@@ -59,9 +59,20 @@ class Tally:
 
 
 class Passes:
-    """Looks at one root until cancelled. Everything that a look brings about goes to ``act``."""
+    """Looks at one root until cancelled. Everything that a look brings about goes to ``act``.
 
-    def __init__(self, name: str, root: Path, watch: Watch, ledger: Ledger, act: Callable[[Changes], None]) -> None:
+    ``met_all`` hears of each pass that met every file: the newest change time of an inode among them (ns).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        watch: Watch,
+        ledger: Ledger,
+        act: Callable[[Changes], None],
+        met_all: Callable[[int], None],
+    ) -> None:
         self.name = name
         self.root = Root(root)
         self.agenda = Agenda()
@@ -72,6 +83,7 @@ class Passes:
         self._full_interval = watch.full_pass.total_seconds()
         self._ledger = ledger
         self._act = act
+        self._met_all = met_all
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._pass_now = asyncio.Event()
@@ -159,16 +171,19 @@ class Passes:
         self._ledger.begin_pass()
         unreadable: dict[str, str] = {}
         illegal: dict[str, str] = {}
-        skipped = 0
+        skipped = newest_ns = 0
         met: set[str] = set()
         async for listing in self._feed(walk(self.root.path, self._rules)):
             met.add(listing.folder)
             unreadable.update(listing.problems())
             illegal.update(listing.illegal_folders)
             skipped += listing.skipped
+            newest_ns = max(newest_ns, *(seen.changed_ns for _, seen in listing.files), 0)
         # Only a root that is still the same one proves that what was not met is gone.
         await in_daemon_thread(self.root.check)
         self._act(self._ledger.end_pass())
+        if not unreadable:
+            self._met_all(newest_ns)
         self.folders.keep({folder for folder in met if folder not in unreadable} | self._hidden(unreadable))
         self.tally.skipped = skipped
         self._report(unreadable, illegal)

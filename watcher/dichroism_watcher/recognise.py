@@ -16,15 +16,24 @@ def is_safe(submission: Submission, row: Row | None) -> bool:
     return row is not None and row.safe and row.content == submission.content
 
 
-def origin_of(submission: Submission, row: Row | None, born_ns: int) -> Origin:
+def was_there(changed_ns: int, met_until_ns: int | None) -> bool:
+    """Whether a file with that change time of its inode (ns) may be older than the journal.
+
+    Both times are those of the file server, so no clock of this host has a say. Until the first whole pass has told how
+    new the newest file is (``met_until_ns``), every file may.
+    """
+    return met_until_ns is None or changed_ns <= met_until_ns
+
+
+def origin_of(submission: Submission, row: Row | None, met_until_ns: int | None) -> Origin:
     """How a new Scan of the file comes about.
 
-    A file whose inode has not changed since the journal was made may have been carried before, when another journal or
-    none knew of it; and one in the journal surely had a Scan.
+    A file that was there before the journal may have been carried, when another journal or none knew of it; and one in
+    the journal surely had a Scan.
     """
     if row is not None and row.content == submission.content:
         return Origin.RECOVERED
-    return Origin.RECOVERED if submission.changed_ns <= born_ns else Origin.LIVE
+    return Origin.RECOVERED if was_there(submission.changed_ns, met_until_ns) else Origin.LIVE
 
 
 def row_of(beamline: str, path: str, held: Held, before: Row | None) -> Row:

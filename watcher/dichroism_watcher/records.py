@@ -22,14 +22,14 @@ class FileContent(NamedTuple):
 class KnownScan(NamedTuple):
     """What the API said of a path; ``transferred`` and ``succeeded`` speak about exactly this content.
 
-    ``moved`` tells that the Scan names another path to which its file went; ``ended`` that nothing happens any more
+    ``moved_to`` is the path to which the Scan says that its file went; ``ended`` tells that nothing happens any more
     before a person acts; ``live`` that nobody asked for it.
     """
 
     content: FileContent
     succeeded: bool
     transferred: bool = False
-    moved: bool = False
+    moved_to: str | None = None
     ended: bool = False
     live: bool = True
 

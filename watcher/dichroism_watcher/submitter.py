@@ -19,7 +19,7 @@ from dichroism_watcher.daemon_thread import in_daemon_thread
 from dichroism_watcher.journal import Journal
 from dichroism_watcher.journal_file import JournalBrokenError, Row
 from dichroism_watcher.ledger import Ledger
-from dichroism_watcher.recognise import is_safe, origin_of, places_before
+from dichroism_watcher.recognise import is_safe, origin_of, places_before, was_there
 from dichroism_watcher.records import Changes, FileContent, Submission
 from dichroism_watcher.root import Root, RootUnavailableError
 from dichroism_watcher.submit import How, NotNowError, Remedy, build_scan, note_moved, put_scan, remedy
@@ -66,8 +66,11 @@ class Submitter:
 
     def put(self, path: str) -> None:
         """A file is finished."""
-        after = self._ledger.changed_ns(path) <= self._journal.born_ns
+        after = was_there(self._ledger.changed_ns(path), self._met_until())
         self._queue.put_nowait((after, next(self._order), path))
+
+    def _met_until(self) -> int | None:
+        return self._journal.met_until(self.name, self.endpoint)
 
     async def run(self, listed: asyncio.Event) -> None:
         """Work for ever, once the Scans were ``listed``: before, nobody knows which files have theirs."""
@@ -96,7 +99,13 @@ class Submitter:
         if is_safe(submission, row):
             self._act(self._ledger.proven_safe(path, submission.content))
             return
-        before = await self._place_before(path, submission)
+        before = None
+        if self._ledger.known(path) is None:  # else that Scan is told the content, wherever it came from
+            standing = self._ledger.standing_for(path, submission.content)
+            if standing is not None:
+                self._act(self._ledger.moved(path, standing, submission.content, time.monotonic()))
+                return
+            before = await self._place_before(path, submission)
         async with self._throttle.slot():
             now = self._ledger.take(path)
             if now != submission:  # it changed while it waited for its turn
@@ -106,7 +115,7 @@ class Submitter:
             if before is not None:
                 await self._move(path, submission, before)
             else:
-                origin = origin_of(submission, row, self._journal.born_ns)
+                origin = origin_of(submission, row, self._met_until())
                 await self._create(path, submission.content, origin)
 
     async def _create(self, path: str, content: FileContent, origin: Origin) -> None:

@@ -33,7 +33,7 @@ class BeamlineWatch:
         self.vanished = 0
         self._journal = journal
         self.ledger = Ledger(beamline.watch.quiet_period.total_seconds(), timestamps.to_ns(beamline.watch.since))
-        self.passes = Passes(self.name, root, beamline.watch, self.ledger, self._act)
+        self.passes = Passes(self.name, root, beamline.watch, self.ledger, self._act, self._met_all)
         self.submitter = Submitter(
             self.name, self.endpoint, self.passes.root, api, throttle, journal, self.ledger, self._act
         )
@@ -67,6 +67,12 @@ class BeamlineWatch:
         """For how long the API has kept a finished file waiting (s)."""
         waiting = (record.finished_at for _, record in self.ledger.open_files(State.FINISHED))
         return time.monotonic() - min(waiting, default=time.monotonic())
+
+    # --- what the disk says
+
+    def _met_all(self, newest_ns: int) -> None:
+        """A pass met every file, the newest of which changed at that moment (ns)."""
+        self._journal.met_all(self.name, self.endpoint, newest_ns)
 
     # --- what the Scans say
 

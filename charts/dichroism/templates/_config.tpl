@@ -54,8 +54,13 @@
 {{- toYaml ($found | uniq | sortAlpha) -}}
 {{- end -}}
 
+{{/* A cron schedule with a minute made from a name in the place of H: (dict "schedule" TEXT "name" NAME). */}}
+{{- define "dichroism.minute" -}}
+{{- $minute := mod (sha256sum .name | adler32sum | int64) 60 -}}
+{{- regexReplaceAll "^H " .schedule (printf "%d " $minute) -}}
+{{- end -}}
+
 {{/* The schedule of an endpoint's CronJob: (dict "root" $ "endpoint" NAME). */}}
 {{- define "dichroism.schedule" -}}
-{{- $minute := mod (sha256sum .endpoint | adler32sum | int64) 60 -}}
-{{- regexReplaceAll "^H " .root.Values.prune.schedule (printf "%d " $minute) -}}
+{{- include "dichroism.minute" (dict "schedule" .root.Values.prune.schedule "name" .endpoint) -}}
 {{- end -}}

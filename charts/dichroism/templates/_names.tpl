@@ -26,6 +26,15 @@ endpoint's at most 22, so a long beginning is cut, with a hash in place of what 
 {{- printf "%s-prune-%s" $prefix .endpoint -}}
 {{- end -}}
 
+{{/* Name of the flight check of a beamline, of at most 16 characters: (dict "root" $ "beamline" NAME). */}}
+{{- define "dichroism.flight" -}}
+{{- $prefix := include "dichroism.fullname" .root -}}
+{{- if gt (len $prefix) 23 -}}
+{{- $prefix = printf "%s-%s" (trunc 16 $prefix | trimSuffix "-") (sha256sum $prefix | trunc 6) -}}
+{{- end -}}
+{{- printf "%s-flight-%s" $prefix (lower .beamline) -}}
+{{- end -}}
+
 {{/* Labels by which pods are selected; they never change. (dict "root" $ "component" NAME) */}}
 {{- define "dichroism.selector" -}}
 app.kubernetes.io/name: {{ include "dichroism.name" .root }}

@@ -82,3 +82,38 @@ volumeMounts:
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/*
+Pod of a flight check: (dict "root" $ "beamline" NAME "hops" SECTION "record" BOOL). It writes to .dichroism/flight of all
+ends of the beamline's hops.
+*/}}
+{{- define "dichroism.flight.pod" -}}
+{{- $values := .root.Values -}}
+{{- $ends := list .hops.transfer.from .hops.transfer.to -}}
+{{- with .hops.archive -}}{{- $ends = concat $ends (list .from .to) -}}{{- end -}}
+serviceAccountName: {{ include "dichroism.fullname" .root }}-flight
+restartPolicy: Never
+{{ include "dichroism.pod" .root }}
+containers:
+  - name: flight-check
+    command: [dichroism]
+    args:
+      - flight-check
+      - --beamline
+      - {{ .beamline | quote }}
+      - --config
+      - /etc/dichroism/config.yml
+      - --timeout
+      - {{ $values.flightCheck.timeout | int64 | quote }}
+      {{- if $values.flightCheck.tape }}
+      - --tape
+      {{- end }}
+      {{- if .record }}
+      - --record
+      {{- end }}
+    {{- include "dichroism.container" (dict "root" .root "secret" true "writable" $ends) | nindent 4 }}
+    resources:
+      {{- toYaml $values.flightCheck.resources | nindent 6 }}
+volumes:
+  {{- include "dichroism.volumes" .root | nindent 2 }}
+{{- end -}}

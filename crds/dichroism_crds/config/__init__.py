@@ -3,7 +3,7 @@
 ``models`` and ``holds`` say what may stand in it, ``fields`` and ``quantities`` how durations and sizes are written.
 ``yaml_text`` turns text into data with line numbers, ``checks`` compares the sections of that data with each other,
 seen through ``outline``. ``loader`` puts it all together, with ``wording`` for errors and ``advice`` for warnings.
-``runnable`` says what this version can carry out, ``schema`` exports the JSON Schema for editors.
+``runnable`` says whether the operator can run with it here, ``schema`` exports the JSON Schema for editors.
 """
 
 from dichroism_crds.config.holds import Hold
@@ -22,14 +22,14 @@ from dichroism_crds.config.models import (
     PruneRule,
     Schedule,
     SciCat,
+    Superfacility,
     Trash,
     Watch,
 )
-from dichroism_crds.config.runnable import IMPLEMENTED_MOVERS, check_runnable, movers_used
+from dichroism_crds.config.runnable import check_runnable, movers_used
 from dichroism_crds.config.schema import json_schema
 
 __all__ = [
-    "IMPLEMENTED_MOVERS",
     "ArchiveHop",
     "Beamline",
     "BundleLimits",
@@ -46,6 +46,7 @@ __all__ = [
     "PruneRule",
     "Schedule",
     "SciCat",
+    "Superfacility",
     "Trash",
     "Watch",
     "check_file",

@@ -4,10 +4,12 @@ Works on the data as written, not on the models, so that a bad duration in one p
 What has the wrong type here was already reported by the models and is passed over.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from dichroism_crds.config.models import PLAIN_PATH_PATTERN
 from dichroism_crds.config.outline import Outline, beamline_outlines, text_at
 from dichroism_crds.config.yaml_text import KeyPath, Problem
 from dichroism_crds.names import lane_name
@@ -48,6 +50,15 @@ def _hops(outline: Outline, endpoints: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem((*at, "transfer", "mover"), "sfapi writes tape bundles only: use filesystem or globus")
     if outline.archive_mover == "globus":
         yield Problem((*at, "archive", "mover"), "globus makes no tape bundles: use filesystem or sfapi")
+    if outline.archive_mover == "sfapi":
+        for key, name in (("from", outline.archive_source), ("to", outline.archive_destination)):
+            root = text_at(endpoints, name, "root_path") if name in endpoints else None
+            if root and not re.fullmatch(PLAIN_PATH_PATTERN, root):
+                yield Problem(
+                    (*at, "archive", key),
+                    f"the root_path of endpoint {name!r} stands on command lines at the site: letters, digits and "
+                    "_ . / + - only",
+                )
     if outline.mover == "globus":
         for key, name in (("from", source), ("to", destination)):
             if name in endpoints and text_at(endpoints, name, "uuid") is None:

@@ -36,6 +36,9 @@ ENDPOINT_NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$"
 BEAMLINE_NAME_PATTERN = r"^[A-Z0-9]{1,16}$"
 EMAIL_PATTERN = r"^[^@\s;]+@[^@\s;]+(;[^@\s;]+@[^@\s;]+)*$"
 PID_PREFIX_PATTERN = r"^[A-Za-z0-9._/-]*$"
+PLAIN_WORD_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
+PLAIN_PATH_PATTERN = r"^[A-Za-z0-9_./+-]{1,256}$"
+BATCH_OPTION_PATTERN = r"^-[A-Za-z0-9_.,:=+/-]{1,120}$"
 UUID_PATTERN = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|<[^<>]+>)$"
 
 PATTERN_RULES = {
@@ -43,6 +46,9 @@ PATTERN_RULES = {
     BEAMLINE_NAME_PATTERN: "is not a name for a beamline: at most 16 capital letters and digits, such as BL402",
     UUID_PATTERN: "is not a UUID such as 1b2c3d4e-0000-4000-8000-1234567890ab",
     EMAIL_PATTERN: "is not a mail address; separate several with ';'",
+    PLAIN_WORD_PATTERN: "may hold letters, digits and _ . - only, at most 64",
+    PLAIN_PATH_PATTERN: "may hold letters, digits and _ . / + - only, at most 256",
+    BATCH_OPTION_PATTERN: "is not an option of the batch system such as --qos=xfer",
     PID_PREFIX_PATTERN: "may hold letters, digits and . _ / - only",
 }
 """What a person is told when a pattern does not match."""
@@ -179,6 +185,13 @@ class ArchiveHop(Hop):
     """The hop to tape, in bundles."""
 
     bundle: BundleLimits = Field(default_factory=BundleLimits, description="When a bundle is closed.")
+    verify: Literal["full", "stored"] = Field(
+        default="full",
+        description="What must be proven of a bundle before the first of its files is deleted where it was archived "
+        "from: full (once, the whole bundle is read back from tape) or stored (the checksum that the archive keeps "
+        "with it). Default full: until then nobody has read what was written. The mover filesystem reads everything "
+        "each time.",
+    )
 
 
 ProposalSource = Literal["scan", "sidecar", "folders"]
@@ -356,6 +369,51 @@ class SciCat(Section):
     )
 
 
+class Superfacility(Section):
+    """The Superfacility API of NERSC, and its batch system. The credentials come from the environment."""
+
+    url: WebAddress = Field(
+        default="https://api.nersc.gov/api/v1.2",
+        description="Base of the API. Default: that of NERSC.",
+    )
+    token_url: WebAddress = Field(
+        default="https://oidc.nersc.gov/c2id/token",
+        description="Where a login becomes a token. Default: that of NERSC.",
+    )
+    machine: str = Field(
+        default="perlmutter",
+        pattern=PLAIN_WORD_PATTERN,
+        description="Name of the machine whose batch system runs the jobs and whose file systems are used. Default "
+        "perlmutter.",
+    )
+    account: str | None = Field(
+        default=None,
+        pattern=PLAIN_WORD_PATTERN,
+        description="Project that the jobs belong to, such as als. Default: the user's own.",
+    )
+    options: tuple[Annotated[str, Field(pattern=BATCH_OPTION_PATTERN)], ...] = Field(
+        default=("--qos=xfer", "--constraint=cron"),
+        max_length=20,
+        description="Further options of the batch system. Default: the queue for transfers, from whose nodes alone the "
+        "tape archive is reached; it charges nothing.",
+    )
+    time_limit: PositiveDuration = Field(
+        default=timedelta(hours=48),
+        description="When the batch system ends a job. Default 48h, the most that the queue for transfers gives.",
+    )
+    prepare: tuple[Text, ...] = Field(
+        default=("module load python",),
+        max_length=20,
+        description="Lines of shell in front of the program, after which python3 is 3.9 or newer. Default: 'module "
+        "load python'.",
+    )
+    hsi: str = Field(
+        default="hsi",
+        pattern=PLAIN_PATH_PATTERN,
+        description="The program that reaches the tape archive. Default hsi.",
+    )
+
+
 class Prefect(Section):
     """The mirror of run states for people who look there. Best effort."""
 
@@ -402,6 +460,9 @@ class Config(Section):
     trash: Trash = Field(default_factory=Trash, description="How long pruned files can be taken back.")
     prune: PruneCaps = Field(default_factory=PruneCaps, description="Most that one run of a prune job does.")
     scicat: SciCat | None = Field(default=None, description="The catalogue. Needed when a beamline has an ingest step.")
+    sfapi: Superfacility = Field(
+        default_factory=Superfacility, description="How the mover sfapi reaches NERSC. The defaults fit there."
+    )
     prefect: Prefect = Field(default_factory=Prefect, description="The Prefect mirror.")
 
 

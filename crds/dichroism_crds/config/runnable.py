@@ -1,8 +1,6 @@
-"""What this version can carry out. A document may be right and still ask for a mover that does not exist yet."""
+"""Whether the operator can run here with a document that is right: mounts differ between hosts, uuids may be open."""
 
 from dichroism_crds.config.models import Config, Hop
-
-IMPLEMENTED_MOVERS = frozenset({"filesystem", "globus"})
 
 
 def movers_used(config: Config) -> frozenset[str]:
@@ -17,11 +15,6 @@ def check_runnable(config: Config) -> list[str]:
     """
     obstacles = []
     for path, hop in _hops(config):
-        if hop.mover not in IMPLEMENTED_MOVERS:
-            obstacles.append(
-                f"{path}.mover: {hop.mover!r} is not implemented in this version. "
-                f"Implemented: {', '.join(sorted(IMPLEMENTED_MOVERS))}"
-            )
         for name in (hop.source, hop.destination):
             endpoint = config.endpoints[name]
             if hop.mover == "filesystem" and endpoint.mount is None:

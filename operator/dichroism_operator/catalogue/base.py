@@ -77,6 +77,10 @@ class DatasetEntry:
     dataset. Empty: the file was not read, so what is known of the same content stays."""
     expected: bool = False
     """Whether the dataset should exist already, so that it is looked for before it is created."""
+    disk: str = ""
+    """Name of the endpoint on which ``file`` lies."""
+    copied_at: datetime | None = None
+    """When that copy was verified: one that is younger than a removal from disk is there again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,21 @@ class TapeRecord:
     sha256: str | None
     modified_at: datetime
     superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether the file of a dataset lies on an endpoint that is pruned, as it was just seen there."""
+
+    endpoint: str
+    present: bool
+    is_disk: bool
+    """Whether the endpoint is the one that the dataset names as its place; a file that went from the acquisition
+    storage alone is still on disk for the users of the catalogue."""
+    removed_at: datetime
+    """When it was removed; counts only where it is not present."""
+    copies_on: tuple[str, ...] = ()
+    """Endpoints that hold the copies which had to be there for the removal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +170,13 @@ class Catalogue(Protocol):
 
     def all_tape_copies(self) -> Sequence[TapeRecord]:
         """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
+
+    def record_presence(self, pid: str, presence: Presence) -> None:
+        """Make sure that a dataset's lifecycle says whether its file is on the endpoint; any number of times.
+
+        Raises:
+            DatasetGone: somebody removed the dataset.
+        """
 
     def has_picture(self, entry: DatasetEntry) -> bool:
         """Whether the dataset shows a picture of this content."""

@@ -1,7 +1,7 @@
 """The catalogue on SciCat: one conversation after the other, with its login, its lock and its errors.
 
-What is said in a conversation is in ``scicat_dataset``, ``scicat_archive`` and ``scicat_picture``. When a token is
-rejected the whole sequence starts again with a new one. Sequences for one dataset wait for each other.
+What is said in a conversation is in ``scicat_dataset``, ``scicat_archive``, ``scicat_presence`` and ``scicat_picture``.
+When a token is rejected the whole sequence starts again with a new one. Sequences for one dataset wait for each other.
 """
 
 import threading
@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from dichroism_crds.reasons import Reason
-from dichroism_operator.catalogue import scicat_archive, scicat_dataset, scicat_picture
+from dichroism_operator.catalogue import scicat_archive, scicat_dataset, scicat_picture, scicat_presence
 from dichroism_operator.catalogue import scicat_documents as documents
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture, TapeRecord
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture, Presence, TapeRecord
 from dichroism_operator.catalogue.credentials import Credentials, credentials_from_environment
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
 from dichroism_operator.catalogue.scicat_client import (
@@ -86,6 +86,11 @@ class SciCatCatalogue:
 
         return self._converse(entry, sequence)
 
+    def record_presence(self, pid: str, presence: Presence) -> None:
+        """Make sure that a dataset's lifecycle says whether its file is on the endpoint."""
+        about = {"pid": pid, "endpoint": presence.endpoint}
+        self._converse_about(pid, about, lambda talk: scicat_presence.record_presence(talk, presence))
+
     def has_picture(self, entry: DatasetEntry) -> bool:
         """Whether the dataset shows a picture of this content."""
         return self._converse(entry, lambda talk: scicat_picture.has_picture(talk, entry.file.content))
@@ -111,17 +116,17 @@ class SciCatCatalogue:
 
     def tape_copies(self, pid: str) -> Sequence[TapeRecord]:
         """Every tape copy that the dataset records, those of replaced contents included; none without a dataset."""
-        return self._talk(pid, {"pid": pid}, scicat_archive.tape_copies)
+        return self._converse_about(pid, {"pid": pid}, scicat_archive.tape_copies)
 
     def all_tape_copies(self) -> Sequence[TapeRecord]:
         """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
-        return self._talk("", {}, scicat_archive.all_tape_copies)
+        return self._converse_about("", {}, scicat_archive.all_tape_copies)
 
     def _converse(self, entry: DatasetEntry, sequence: Callable[[Conversation], T]) -> T:
         pid = self.pid(entry.scan)
-        return self._talk(pid, {"scan": entry.scan, "beamline": entry.beamline, "pid": pid}, sequence)
+        return self._converse_about(pid, {"scan": entry.scan, "beamline": entry.beamline, "pid": pid}, sequence)
 
-    def _talk(self, pid: str, about: dict[str, str], sequence: Callable[[Conversation], T]) -> T:
+    def _converse_about(self, pid: str, about: dict[str, str], sequence: Callable[[Conversation], T]) -> T:
         with self._locks[hash(pid) % _LOCKS]:
             login = self._logins.current()
             for _ in range(_LOGINS_PER_SEQUENCE):

@@ -7,7 +7,8 @@ from dichroism_operator.catalogue.base import ArchiveEntry, TapeRecord
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.catalogue.scicat_client import ConflictError, MissingError
 from dichroism_operator.catalogue.scicat_conversation import Conversation, Json
-from dichroism_operator.catalogue.scicat_dataset import repair_counters, set_lifecycle, superseded_note
+from dichroism_operator.catalogue.scicat_dataset import repair_counters, superseded_note
+from dichroism_operator.catalogue.scicat_lifecycle import set_lifecycle
 
 _TAKEN_STATUSES = (409, 500)
 PAGE = 500

@@ -16,6 +16,8 @@ from dichroism_operator.catalogue.base import DatasetEntry, FileEntry
 from dichroism_operator.catalogue.errors import EntryRefused
 from dichroism_operator.catalogue.scicat_client import ConflictError, MissingError
 from dichroism_operator.catalogue.scicat_conversation import Conversation, Json
+from dichroism_operator.catalogue.scicat_lifecycle import lifecycle_changes, set_lifecycle
+from dichroism_operator.catalogue.scicat_presence import back_on_disk
 
 _BAD_REQUEST = 400
 
@@ -37,7 +39,7 @@ def ensure_dataset(talk: Conversation, entry: DatasetEntry, relations: dict[str,
     lists = _remove_surplus(talk, entry.file, lists)
     dataset = talk.read_back()
     outdated = _surplus(lists, entry.file)
-    dataset = set_lifecycle(talk, dataset, _catalogued_lifecycle(talk, dataset, entry.file, bool(outdated)))
+    dataset = set_lifecycle(talk, dataset, _catalogued_lifecycle(talk, dataset, entry, bool(outdated)))
     if outdated:
         talk.uncorrected.append("outdated file lists")
     size, count = documents.totals([files for files in lists if files not in outdated], "size")
@@ -73,7 +75,7 @@ def _complete_at_once(talk: Conversation, file: FileEntry) -> bool:
     talk.client.patch_lifecycle({"archivable": False})
     dataset = talk.read_back()
     counted = (dataset.get("size"), dataset.get("numberOfFiles")) == (file.size, 1)
-    return counted and not _lifecycle_changes(dataset, {"archivable": False})
+    return counted and not lifecycle_changes(dataset, {"archivable": False})
 
 
 def _correct(talk: Conversation, entry: DatasetEntry, found: Json) -> None:
@@ -155,9 +157,9 @@ def _surplus(lists: list[Json], file: FileEntry) -> list[Json]:
     return [files for files in lists[1:] if documents.only_path(files, file.path)]
 
 
-def _catalogued_lifecycle(talk: Conversation, dataset: Json, file: FileEntry, has_outdated: bool) -> Json:
+def _catalogued_lifecycle(talk: Conversation, dataset: Json, entry: DatasetEntry, has_outdated: bool) -> Json:
     """What the lifecycle of a catalogued dataset should say, tape copies of this very content respected."""
-    present = dataset.get("datasetlifecycle") or {}
+    present, file = dataset.get("datasetlifecycle") or {}, entry.file
     wanted: Json = {"archivable": False}
     notes = dict(present.get("archiveReturnMessage") or {})
     if present.get("archiveStatusMessage") == documents.ON_TAPE:
@@ -169,7 +171,7 @@ def _catalogued_lifecycle(talk: Conversation, dataset: Json, file: FileEntry, ha
         notes["currentFile"] = documents.data_file(file)
     else:
         notes.pop("currentFile", None)
-    return wanted | {"archiveReturnMessage": notes}
+    return wanted | {"archiveReturnMessage": notes} | back_on_disk(present, entry)
 
 
 def superseded_note(dataset: Json, copies: Sequence[Json], file: FileEntry) -> Json:
@@ -179,28 +181,6 @@ def superseded_note(dataset: Json, copies: Sequence[Json], file: FileEntry) -> J
     if notes.get(documents.SUPERSEDED, []) == outdated:
         return {}
     return {"archiveReturnMessage": notes | {documents.SUPERSEDED: outdated}}
-
-
-def set_lifecycle(talk: Conversation, dataset: Json, wanted: Json) -> Json:
-    """Set the lifecycle where it differs from ``dataset``, and return the dataset as it is then."""
-    changes = _lifecycle_changes(dataset, wanted)
-    if not changes:
-        return dataset
-    talk.client.patch_lifecycle(changes)
-    dataset = talk.read_back()
-    if _lifecycle_changes(dataset, changes):
-        raise talk.not_kept("the lifecycle")
-    return dataset
-
-
-def _lifecycle_changes(dataset: Json, wanted: Json) -> Json:
-    """What of ``wanted`` the lifecycle lacks. An empty text or object may be stored as nothing at all."""
-    present = dataset.get("datasetlifecycle") or {}
-    return {
-        name: value
-        for name, value in wanted.items()
-        if present.get(name) != value and not (present.get(name) is None and value in ("", {}))
-    }
 
 
 def repair_counters(talk: Conversation, dataset: Json, counters: dict[str, int]) -> None:

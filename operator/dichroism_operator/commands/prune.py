@@ -14,6 +14,7 @@ from dichroism_crds.config import Config, ConfigError, load
 from dichroism_crds.config.quantities import parse_size
 from dichroism_crds.names import STOP_PRUNE_CONFIGMAP
 from dichroism_operator import logs, served, wording
+from dichroism_operator.catalogue.choice import build_catalogue
 from dichroism_operator.commands import prune_plan
 from dichroism_operator.commands.options import (
     EXIT_CONFIG,
@@ -123,6 +124,7 @@ async def _prune(
                 into_trash=Budget(*limits),
                 out_of_trash=Budget(*limits),
                 dry_run=dry_run,
+                catalogue=build_catalogue(config),
             )
             return await _carry_out(run)
     except ApiError as error:

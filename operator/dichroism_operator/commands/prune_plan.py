@@ -21,7 +21,7 @@ from dichroism_operator.commands.options import (
     namespace_option,
     user_name,
 )
-from dichroism_operator.movers.choice import build_movers, mover_for
+from dichroism_operator.movers.choice import build_movers, verifier_for
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.prune import replacement
 from dichroism_operator.prune.gate import LeaseTakenError
@@ -112,7 +112,7 @@ def rebind(old: str, new: str, yes: bool, config_file: Path, namespace: str | No
     movers = build_movers(config)
 
     async def proven(wanted: Replacement) -> bool:
-        troubles = await unproven(wanted, config, partial(mover_for, config, movers))
+        troubles = await unproven(wanted, config, partial(verifier_for, config, movers))
         if troubles:
             counts = ", ".join(f"{count} {reason}" for reason, count in Counter(troubles.values()).most_common())
             click.echo(f"{wanted.old.name} stays as it is: {counts}")

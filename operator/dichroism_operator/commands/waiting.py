@@ -83,7 +83,7 @@ async def read(api: Api, config: Config, name: str) -> Waiting:
     board = await _board(api, config, beamline)
     taken = {item.scan for one in making for item in one.spec.items}
     cards = [card for card in board.waiting(name, Step.ARCHIVED) if card.name not in taken]
-    free = planning.in_turn(cards, (), now())
+    free = list(planning.ready(cards, (), now()))
     try:
         request = await archive_request.read(api, name)
     except ValueError:

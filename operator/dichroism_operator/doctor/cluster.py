@@ -14,7 +14,7 @@ from dichroism_operator.doctor.shared import Shared
 ANSWER_S = 10.0
 """Seconds within which a server that works answers a small question."""
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-_ACCOUNT = re.compile(r"system:serviceaccount:[^:]+:.+-(operator|pruner|watcher)\Z")
+_ACCOUNT = re.compile(r"system:serviceaccount:[^:]+:.+-(operator|pruner|watcher|flight)\Z")
 _SEE = "See kubernetes/api"
 
 
@@ -24,6 +24,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     PRUNER = "pruner"
     WATCHER = "watcher"
+    FLIGHT = "flight"
     PERSON = "person"
     """None of them: a person with an account of their own."""
 

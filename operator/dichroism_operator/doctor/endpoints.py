@@ -29,9 +29,9 @@ from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.leftovers import Leftovers
 from dichroism_operator.doctor.place import Place
 from dichroism_operator.doctor.roundtrip import RoundTrip, RoundTripError
-from dichroism_operator.doctor.threads import in_daemon_thread
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.mount import Mount, readable
+from dichroism_operator.threads import in_daemon_thread
 
 ALMOST_FULL = 0.05
 """Part of a file system below which a person should act before it is full."""
@@ -78,6 +78,8 @@ class Use:
                 return False
             case Role.PRUNER:
                 return None if self.is_pruned else False
+            case Role.FLIGHT:
+                return True
             case Role.PERSON:
                 return self.is_destination or self.is_pruned
 

@@ -17,9 +17,9 @@ from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.endpoints import Use
 from dichroism_operator.doctor.globus_collection import Trouble, remedy_of
 from dichroism_operator.doctor.place import Place
-from dichroism_operator.doctor.threads import in_daemon_thread
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.globus.connection import CLIENT_ID, CLIENT_SECRET, document
+from dichroism_operator.threads import in_daemon_thread
 
 _MOVER = "globus"
 _LABEL = re.compile(r"dichroism ([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}) (\S+) \S+\Z")

@@ -11,9 +11,9 @@ from globus_sdk import TransferClient
 from dichroism_crds.config import Endpoint
 from dichroism_operator.doctor.check import NotCheckedHereError
 from dichroism_operator.doctor.shared import Shared
-from dichroism_operator.doctor.threads import in_daemon_thread
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.globus.connection import GlobusConnection, GlobusCredentials, document
+from dichroism_operator.threads import in_daemon_thread
 
 PER_SECOND = 3.0
 """Requests a second: what operator and prune runs leave of the identity's 20."""

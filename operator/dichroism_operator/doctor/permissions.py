@@ -16,6 +16,7 @@ from dichroism_operator.doctor.check import Check, Finding, Findings, not_checke
 from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.kubernetes import asking
 from dichroism_operator.doctor.place import Place
+from dichroism_operator.flight import result as flight
 from dichroism_operator.prune.job import lease_name
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -42,7 +43,7 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
     Args:
         role: which program.
         namespace: where it works.
-        beamlines: names of the beamlines, each of which has a Lease for pruning and one for its watcher's heartbeat.
+        beamlines: names of the beamlines, each of which has Leases for pruning, its watcher and its flight checks.
     """
     match role:
         case Role.OPERATOR:
@@ -54,6 +55,7 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
                 Permission("batch", "cronjobs", "list"),
                 *_lease(OPERATOR_LEASE),
                 *(Permission(_LEASES, "leases", "get", heartbeat.lease_name(one)) for one in beamlines),
+                *(Permission(_LEASES, "leases", "get", flight.lease_name(one)) for one in beamlines),
                 Permission("", "events", "create"),
                 *(Permission("", "configmaps", "get", config_map_name(one)) for one in beamlines),
                 Permission("", "configmaps", "get", STOP_PRUNE_CONFIGMAP),
@@ -72,6 +74,11 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
                 *_all(GROUP, ["scans"], ["get", "list", "watch", "create", "patch"]),
                 Permission(_LEASES, "leases", "create"),
                 *(Permission(_LEASES, "leases", "patch", heartbeat.lease_name(one)) for one in beamlines),
+            )
+        case Role.FLIGHT:
+            return (
+                Permission(_LEASES, "leases", "create"),
+                *(Permission(_LEASES, "leases", "patch", flight.lease_name(one)) for one in beamlines),
             )
         case Role.PERSON:
             return ()

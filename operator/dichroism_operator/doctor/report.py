@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dichroism_operator.doctor.check import Check, Finding, Findings, Severity
+from dichroism_operator.wording import printable
 
 _WIDTH = 120
 _MARKS = {
@@ -91,8 +92,3 @@ def _wrapped(first: str, indent: str, text: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def printable(text: str) -> str:
-    """The text on one line, with anything that a terminal would obey spelled out: names of files are untrusted."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -26,8 +26,8 @@ from dichroism_operator.doctor.check import (
 from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.place import Place
 from dichroism_operator.doctor.shared import Shared
-from dichroism_operator.doctor.threads import in_daemon_thread
 from dichroism_operator.entries import beamline_number
+from dichroism_operator.threads import in_daemon_thread
 
 TIMEOUT: Timeout = (5.0, 10.0)
 SOMEBODY_ELSES = "dichroism-doctor-asks"

@@ -18,7 +18,7 @@ from dichroism_crds.timestamps import now
 from dichroism_operator import lifecycle
 from dichroism_operator.board import Card
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, EntryRefused
-from dichroism_operator.lanes.base import StepLane, read_scans
+from dichroism_operator.lanes.base import StepLane
 from dichroism_operator.lanes.tape_records import Record, TapeRecords
 from dichroism_operator.movers.base import CopyState, CopyToVerify, Mover
 from dichroism_operator.movers.errors import MoverUnavailable
@@ -75,7 +75,7 @@ class TapeAdoption:
 
     async def _work(self, names: Sequence[str]) -> None:
         try:
-            scans = [scan for scan in await read_scans(self._lane.context, names) if self._lane.may_work(scan)]
+            scans = [scan for scan in await self._lane.read_scans(names) if self._lane.may_work(scan)]
             searches = await self._find(scans)
             await asyncio.gather(*(self._clear(one.scan) for one in searches if not one.records))
             await self._prove([one for one in searches if one.records])

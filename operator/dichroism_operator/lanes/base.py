@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import time
@@ -24,6 +25,8 @@ from dichroism_operator.statuswriter import StatusWriter
 PAUSE_FIRST_S = 1.0
 PAUSE_LONGEST_S = 300.0
 READS_AT_ONCE = 16
+LISTED_FOR_A_READ = 20
+"""Scans in a LIST that cost the API server and us about as much as one request for a single Scan."""
 
 log = logging.getLogger(__name__)
 
@@ -135,10 +138,10 @@ class StepLane(Lane):
         self.paused_until = 0.0
         self.context.pauses.pop((self.beamline.name, self.step), None)
 
-    def candidates(self, taken: Collection[str] = ()) -> list[Card]:
-        """Cards whose Scan may be read now: not taken, and no write of ours under way that a read would miss."""
-        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), taken, now())
-        return [card for card in cards if not self.context.writer.is_open(card.name)]
+    def candidates(self, taken: Collection[str] = (), most: int | None = None) -> list[Card]:
+        """The first cards whose Scan may be read now: not taken, and no write under way that a read would miss."""
+        cards = planning.ready(self.context.board.waiting(self.beamline.name, self.step), taken, now())
+        return list(itertools.islice((card for card in cards if not self.context.writer.is_open(card.name)), most))
 
     def may_work(self, scan: Scan) -> bool:
         """Whether a freshly read Scan still waits for this step; tells the board what it waits for in truth."""
@@ -152,20 +155,36 @@ class StepLane(Lane):
             self.context.board.put(scan, waiting)
         return False
 
+    async def read_scans(self, names: Sequence[str]) -> list[Scan]:
+        """Scans read from the API itself, never from the board; those that are gone are forgotten and left out."""
+        listed = await self.listed(names)
+        slots = asyncio.Semaphore(READS_AT_ONCE)
 
-async def read_scans(context: Context, names: Sequence[str]) -> list[Scan]:
-    """Scans read from the API itself, never from the board; those that are gone are forgotten and left out."""
-    slots = asyncio.Semaphore(READS_AT_ONCE)
+        async def one(name: str) -> Scan | None:
+            if scan := listed.get(name):
+                return scan
+            async with slots:
+                try:
+                    return await self.context.api.get(Scan, name)
+                except NotFound:
+                    self.context.board.drop(name)
+                    return None
 
-    async def one(name: str) -> Scan | None:
-        async with slots:
-            try:
-                return await context.api.get(Scan, name)
-            except NotFound:
-                context.board.drop(name)
-                return None
+        return [scan for scan in await asyncio.gather(*map(one, names)) if scan]
 
-    return [scan for scan in await asyncio.gather(*map(one, names)) if scan]
+    async def listed(self, names: Collection[str]) -> dict[str, Scan]:
+        """Those of many Scans which one LIST of what waits for this step shows; none where a LIST is not worth it.
+
+        A LIST is as fresh as a read. A Scan that waits for the step out of turn is in another phase and not in it.
+        """
+        waiting = self.context.board.counts().get((self.beamline.name, self.step), 0)
+        if len(names) < LISTED_FOR_A_READ or len(names) * LISTED_FOR_A_READ < waiting:
+            return {}
+        wanted = set(names)
+        phase = lifecycle.phase_before(self.step, lifecycle.configured_steps(self.beamline))
+        selector = f"spec.beamline={self.beamline.name},status.phase={phase}"
+        pages = self.context.api.list_pages(self.context.api.path(Scan), field_selector=selector)
+        return {name: Scan.parse(one) async for one in pages if (name := one["metadata"]["name"]) in wanted}
 
 
 def backoff_s(count: int) -> float:

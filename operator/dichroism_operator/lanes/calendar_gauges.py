@@ -3,10 +3,10 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
-from dichroism_crds.kinds import Prune, PrunePhase
+from dichroism_crds.kinds import ConditionStatus, Prune, PrunePhase
 from dichroism_crds.timestamps import now
 from dichroism_operator.lanes.base import Context, Lane
-from dichroism_operator.metrics import PRUNE_FREED, PRUNE_KEPT, PRUNE_TRASHED, PRUNES, PRUNES_OVERDUE
+from dichroism_operator.metrics import PRUNE_FREED, PRUNE_KEPT, PRUNE_TRASHED, PRUNES, PRUNES_OVERDUE, PRUNES_UNTOLD
 
 EVERY_S = 300.0
 """The API server reads whole Prunes to print their columns, and the jobs run once an hour."""
@@ -24,13 +24,14 @@ class CalendarGauges(Lane):
         """Count."""
         prunes: Counter[tuple[str, str]] = Counter()
         kept: Counter[tuple[str, str]] = Counter()
-        overdue, trashed, freed = Counter[str](), Counter[str](), Counter[str]()
+        overdue, untold, trashed, freed = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
         moment = now()
         async for row in self.context.api.list_columns(Prune):
             endpoint, phase = str(row["Endpoint"]), str(row["Phase"] or "")
             prunes[endpoint, phase] += 1
             late = phase in ("", PrunePhase.SCHEDULED) and moment - datetime.fromisoformat(row["NotBefore"]) > OVERDUE
             overdue[endpoint] += late
+            untold[endpoint] += row["Told"] == ConditionStatus.FALSE
             trashed[endpoint] += row["Trashed"] or 0
             freed[endpoint] += row["Freed"] or 0
             if phase in (PrunePhase.HELD, PrunePhase.INCOMPLETE):
@@ -39,7 +40,13 @@ class CalendarGauges(Lane):
             gauge.clear()
             for labels, count in pairs.items():
                 gauge.labels(*labels).set(count)
-        for gauge, singles in ((PRUNES_OVERDUE, overdue), (PRUNE_TRASHED, trashed), (PRUNE_FREED, freed)):
+        by_endpoint = (
+            (PRUNES_OVERDUE, overdue),
+            (PRUNES_UNTOLD, untold),
+            (PRUNE_TRASHED, trashed),
+            (PRUNE_FREED, freed),
+        )
+        for gauge, singles in by_endpoint:
             gauge.clear()
             for endpoint, count in singles.items():
                 gauge.labels(endpoint).set(count)

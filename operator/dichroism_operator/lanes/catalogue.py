@@ -5,10 +5,12 @@ Pictures are not made here: ``lanes.pictures`` attaches them afterwards.
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -83,8 +85,9 @@ class CatalogueLane(StepLane):
         room = (AT_ONCE if not self.pauses_in_a_row else 1) - len(self._asking)
         if room <= 0:
             return self.idle_s
-        cards = planning.in_turn(self.context.board.waiting(self.beamline.name, self.step), self._working, now())
-        for card in cards[:room]:
+        waiting = self.context.board.waiting(self.beamline.name, self.step)
+        cards = list(itertools.islice(planning.ready(waiting, self._working, now()), room))
+        for card in cards:
             task = asyncio.create_task(self._work(card.name), name=f"{self.name} {card.name}")
             self._working[card.name] = task
             self._asking.add(card.name)
@@ -146,7 +149,8 @@ class CatalogueLane(StepLane):
             scan.name, scan.metadata.uid or "", self._unless_changed(scan, change)
         )
         if recorded and written:
-            self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
+            with suppress(NotFound):  # deleted meanwhile: no one looks for its plot
+                self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
         if recorded and recorded.beside and beside:
             await self._tell_beside(beside, recorded.beside)
 

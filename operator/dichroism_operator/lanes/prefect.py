@@ -1,4 +1,4 @@
-"""The lane that shows Scans and Transfers in Prefect. Best effort: no other lane waits for it or hears of its trouble.
+"""The lane that shows Scans, Transfers and flight checks in Prefect. Best effort: nobody waits for it.
 
 It takes names from the mirror's feed, reads each Scan from the API and brings its run up to date, one after the other.
 Liveness does not look at this lane: a mirror that hangs is no reason to interrupt copies.
@@ -127,7 +127,8 @@ class PrefectLane(Lane):
     async def _show_all(self, runs: Runs) -> bool:
         """Show what waits, oldest first; False when it was interrupted because the upkeep is due."""
         while time.monotonic() < self._upkeep_at:
-            shown = await self._next(self.feed.transfers, self._show_transfer, runs)
+            shown = await self._next(self.feed.flights, self._show_flight, runs)
+            shown |= await self._next(self.feed.transfers, self._show_transfer, runs)
             if not await self._next(self.feed.scans, self._show_scan, runs) and not shown:
                 return True
             killpoints.reach("run-shown")
@@ -149,6 +150,10 @@ class PrefectLane(Lane):
         backlog.done(due, changed)
         return True
 
+    async def _show_flight(self, runs: Runs, due: Due[Run]) -> datetime:
+        await self._show(runs, due.what)
+        return due.changed
+
     async def _show_transfer(self, runs: Runs, due: Due[Run]) -> datetime:
         await self._show(runs, due.what)
         self.feed.transfer_shown(due)
@@ -166,7 +171,7 @@ class PrefectLane(Lane):
         return max(due.changed, changed_at(scan))
 
     async def _show(self, runs: Runs, run: Run) -> None:
-        waiting = len(self.feed.scans) + len(self.feed.transfers)
+        waiting = len(self.feed.scans) + len(self.feed.transfers) + len(self.feed.flights)
         try:
             await runs.show(run, briefly=waiting > BRIEFLY_ABOVE)
         except RequestRefused as refusal:
@@ -179,6 +184,7 @@ class PrefectLane(Lane):
         self.feed.advance(self._kept, moment)
         MIRROR_WAITING.labels("Scan").set(len(self.feed.scans))
         MIRROR_WAITING.labels("Transfer").set(len(self.feed.transfers))
+        MIRROR_WAITING.labels("FlightCheck").set(len(self.feed.flights))
         MIRROR_LAG.set(self.feed.lag_s(moment))
 
     def _turn_off(self, trouble: MirrorOff) -> float:

@@ -10,7 +10,7 @@ from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import lifecycle
 from dichroism_operator.board import Card
-from dichroism_operator.lanes.base import StepLane, read_scans
+from dichroism_operator.lanes.base import StepLane
 from dichroism_operator.movers.base import CopyState, CopyToVerify, Mover
 from dichroism_operator.statuswriter import Change
 
@@ -40,7 +40,7 @@ class RecordedCopies:
         moment = time.monotonic()
         self._asked = {name: then for name, then in self._asked.items() if moment - then < AGAIN_S}
         names = [card.name for card in cards if self.concerns(card) and card.name not in self._asked]
-        for scan in await read_scans(self._lane.context, names):
+        for scan in await self._lane.read_scans(names):
             copy = scan.copy_on(self._destination.name)
             if copy is None or not self._lane.may_work(scan):
                 continue

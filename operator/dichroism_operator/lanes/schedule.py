@@ -17,7 +17,7 @@ from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import calendar, killpoints, lifecycle, wording
-from dichroism_operator.lanes.base import Context, StepLane, read_scans
+from dichroism_operator.lanes.base import Context, StepLane
 from dichroism_operator.metrics import STEPS_DONE
 
 CRONJOBS_FRESH_S = 30.0
@@ -46,7 +46,7 @@ class ScheduleLane(StepLane):
         if not self._untold_read or moment - self._untold_read > UNTOLD_AGAIN_S:
             await self._tell_untold()
         self._lacking = {name: until for name, until in self._lacking.items() if until > moment}
-        cards = self.candidates(self._lacking)
+        cards = self.candidates(self._lacking, calendar.MAX_ITEMS)
         if not cards:
             return self.idle_s
         flush = self.context.config.schedule.flush
@@ -54,7 +54,7 @@ class ScheduleLane(StepLane):
         if left > 0 and len(cards) < calendar.MAX_ITEMS:
             return min(left, self.idle_s)
         trouble = await self._cronjob_trouble()
-        await self._schedule([card.name for card in cards[: calendar.MAX_ITEMS]], trouble)
+        await self._schedule([card.name for card in cards], trouble)
         return 1.0 if trouble is None else TROUBLE_AGAIN_S
 
     async def _schedule(self, names: Sequence[str], trouble: Trouble | None) -> None:
@@ -62,7 +62,7 @@ class ScheduleLane(StepLane):
         known = {endpoint: await self._names(endpoint) for endpoint in self.beamline.prune}
         existing = set().union(*known.values())
         await self._tell_untold()
-        scans = [scan for scan in await read_scans(self.context, names) if self.may_work(scan)]
+        scans = [scan for scan in await self.read_scans(names) if self.may_work(scan)]
         made: list[Prune] = []
         for endpoint, names_there in known.items():
             number = max(map(number_of, names_there), default=0)
@@ -96,7 +96,7 @@ class ScheduleLane(StepLane):
         if prunes:
             names = sorted({item.scan for prune in prunes for item in prune.spec.items})
             existing = set().union(*[await self._names(endpoint) for endpoint in self.beamline.prune])
-            scans = await read_scans(self.context, names)
+            scans = await self.read_scans(names)
             await self._tell(prunes, scans, existing, await self._cronjob_trouble())
 
     async def _tell(

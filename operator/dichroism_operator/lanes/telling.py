@@ -7,6 +7,7 @@ A crash in between repeats the whole, with the same outcome. When a task is star
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dichroism_crds.client import Conflict, NotFound
@@ -19,8 +20,8 @@ from dichroism_operator.metrics import STEPS_DONE
 from dichroism_operator.movers.base import Item, ItemResult, Progress, Task, TaskState
 from dichroism_operator.recorder import About
 
-ITEM_TROUBLE_WITHOUT_BLAME = frozenset({Reason.SOURCE_CHANGED})
-"""The file is being written again; the watcher will tell its new content."""
+AWAITS_THE_WATCHER = frozenset({Reason.SOURCE_CHANGED})
+"""The file is being written again; its new content will be told, and goes at once then."""
 PLANNED_AGAIN = frozenset({Reason.RESULTS_LOST})
 """Nothing is wrong with the file, it is just not known to be copied."""
 
@@ -42,6 +43,11 @@ class Running:
     finishing: asyncio.Task[None] | None = None
     deleted: bool = False
     """Somebody deleted the Transfer; its task is followed to the end all the same."""
+    scans: frozenset[str] = field(init=False)
+    """Names of its Scans."""
+
+    def __post_init__(self) -> None:
+        self.scans = frozenset(item.scan for item in self.transfer.spec.items)
 
 
 class Telling:
@@ -52,8 +58,11 @@ class Telling:
         self._step = step
         self._to_tape = to_tape
 
-    async def scans(self, one: Running, progress: Progress) -> int:
-        """Tell every Scan what became of its file; how many were told of a verified copy."""
+    async def scans(self, one: Running, progress: Progress, seen: Mapping[str, Scan]) -> int:
+        """Tell every Scan what became of its file; how many were told of a verified copy.
+
+        ``seen`` has Scans that were read a moment ago, by name.
+        """
         results = {result.path: result for result in progress.results}
         again = {result.path for result in progress.results if result.reason in PLANNED_AGAIN}
         if progress.state == TaskState.FAILED:
@@ -65,14 +74,16 @@ class Telling:
         asked = {item.path: item for item in one.task.items}
         told: list[bool] = await asyncio.gather(
             *(
-                self._tell(one, item, asked[item.path], results[item.path], again=item.path in again)
+                self._tell(one, item, asked[item.path], results[item.path], seen.get(item.scan), item.path in again)
                 for item in one.transfer.spec.items
                 if item.path in results
             )
         )
         return sum(told)
 
-    async def _tell(self, one: Running, item: TransferItem, asked: Item, result: ItemResult, *, again: bool) -> bool:
+    async def _tell(
+        self, one: Running, item: TransferItem, asked: Item, result: ItemResult, seen: Scan | None, again: bool
+    ) -> bool:
         """Write one file's result into its Scan, only while uid and content still match."""
         copy = self._copy(one.transfer, item, result)
         moment = now()
@@ -88,14 +99,15 @@ class Telling:
                 lifecycle.succeed(scan, self._step, reason, f"on {copy.endpoint}", moment)
             elif again:
                 lifecycle.wait(scan, self._step, result.reason, result.message, moment)
+            elif result.reason in AWAITS_THE_WATCHER:
+                lifecycle.put_off(scan, self._step, result.reason, result.message, moment)
             else:
-                blame = result.reason not in ITEM_TROUBLE_WITHOUT_BLAME
-                if result.reason == Reason.TASK_FAILED:
-                    blame = len(one.transfer.spec.items) == 1  # in company, the next Transfer has half of the items
+                # In company it is not known whose fault it is, and the next Transfer has half of the items.
+                blame = result.reason != Reason.TASK_FAILED or len(one.transfer.spec.items) == 1
                 lifecycle.fail(scan, self._step, result.reason, result.message, moment, counts=blame)
             return True
 
-        told = await self._context.writer.submit(item.scan, item.uid, change)
+        told = await self._context.writer.submit(item.scan, item.uid, change, seen)
         outcome = "done" if copy else "again" if again else "failed"
         STEPS_DONE.labels(one.transfer.spec.beamline, self._step, outcome).inc()
         if copy is None and not again:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dichroism_crds.client import AlreadyExists
+from dichroism_crds.client import AlreadyExists, ApiError
 from dichroism_crds.config import Beamline, Endpoint
 from dichroism_crds.kinds import Bundle, Metadata, Scan, Step, Transfer, TransferPhase, TransferSpec
 from dichroism_crds.names import ANNOTATION_CLOSED, LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
@@ -21,7 +21,7 @@ from dichroism_operator import killpoints, planning, transferstatus
 from dichroism_operator.board import Card
 from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.lanes.adoption import TapeAdoption
-from dichroism_operator.lanes.base import Context, StepLane, read_scans
+from dichroism_operator.lanes.base import Context, StepLane
 from dichroism_operator.lanes.closing import Closing
 from dichroism_operator.lanes.recorded import RecordedCopies
 from dichroism_operator.lanes.tape_records import TapeRecords
@@ -87,7 +87,7 @@ class TransferLane(StepLane):
 
     def in_flight(self, name: str) -> bool:
         """Whether a Scan stands in a Transfer that this process works on."""
-        return any(item.scan == name for one in self.running.values() for item in one.transfer.spec.items)
+        return any(name in one.scans for one in self.running.values())
 
     async def turn(self) -> float:
         """Adopt what an earlier process left, poll what runs, plan what waits."""
@@ -98,10 +98,10 @@ class TransferLane(StepLane):
             return max(0.05, self.paused_until - time.monotonic())
         try:
             await self._start_and_poll()
-            if self.recorded:
+            if self.recorded and self.adoption:
                 await self.recorded.verify(self.candidates())
-            if self.adoption:
-                self.adoption.look(card for card in self.candidates(self._taken()) if not self._is_recorded(card))
+                recorded = self.recorded.concerns
+                self.adoption.look(card for card in self.candidates(self._taken()) if not recorded(card))
             await self._plan()
         except MoverUnavailable as outage:
             about = next((one.transfer for one in self.running.values()), None) or await self._a_waiting_scan()
@@ -129,7 +129,7 @@ class TransferLane(StepLane):
         """The mover's task for a Transfer; to tape, each item carries the checksum of record from its Scan."""
         recorded: dict[str, str | None] = {}
         if self.bundle:
-            scans = await read_scans(self.context, [item.scan for item in transfer.spec.items])
+            scans = await self.read_scans([item.scan for item in transfer.spec.items])
             recorded = {scan.name: copy.sha256 for scan in scans if (copy := scan.copy_on(self.source.name))}
         ours = planning.own_contents(failed)
         spec = transfer.spec
@@ -217,7 +217,7 @@ class TransferLane(StepLane):
         """Scans first, the Transfer's final phase last: a crash in between repeats the whole, with the same outcome."""
         try:
             killpoints.reach("task-done")
-            verified = await self.telling.scans(one, progress)
+            verified = await self.telling.scans(one, progress, await self._seen(one))
             killpoints.reach("scans-told")
             log.info(
                 "%s: %d of %d files verified",
@@ -237,6 +237,14 @@ class TransferLane(StepLane):
         finally:
             self.wake.set()
 
+    async def _seen(self, one: Running) -> dict[str, Scan]:
+        """The Scans of a large Transfer as they are now; the writer reads for itself what is not in here."""
+        try:
+            return await self.listed(one.scans)
+        except ApiError as error:
+            log.info("%s: its Scans are read one by one: %s", one.transfer.name, error)
+            return {}
+
     async def _show_outage(self, outage: MoverUnavailable) -> None:
         for one in list(self.running.values()):
             if one.finishing is None:
@@ -250,9 +258,7 @@ class TransferLane(StepLane):
 
     async def _plan(self) -> None:
         """Make the next Transfer when one is due and a slot is free."""
-        cards = [
-            card for card in self.candidates(self._taken()) if not (self._is_recorded(card) or self._to_look_up(card))
-        ]
+        cards = self._waiting()
         closed = await self.closing.why(cards) if self.closing else None
         if not cards or not (closed if self.closing else self._due(cards)):
             self.slots.withdraw(self.label)
@@ -268,21 +274,27 @@ class TransferLane(StepLane):
         await self._adopt_all([transfer for transfer in unfinished if transfer.name not in ours])
         taken = {item.scan for transfer in unfinished for item in transfer.spec.items}
         chosen = [card.name for card in planning.take(cards, self._limits()) if card.name not in taken]
-        scans = [scan for scan in await read_scans(self.context, chosen) if self.may_work(scan)]
+        scans = [scan for scan in await self.read_scans(chosen) if self.may_work(scan)]
         failed = await self._failed()
         scans = planning.halves(scans, failed)
         if scans:
             await self._create(number, scans, failed, closed)
 
+    def _waiting(self) -> list[Card]:
+        """Cards that no Transfer of ours names.
+
+        To disk the first ones: one more than fits into the next, where there are so many. To tape all that need not be
+        looked for on tape first: they tell how full the bundle is.
+        """
+        taken = self._taken()
+        if self.recorded is None or self.adoption is None:
+            return self.candidates(taken, self._limits().items + 1)
+        looked_for = (self.recorded.concerns, self.adoption.concerns)
+        return [card for card in self.candidates(taken) if not any(concerns(card) for concerns in looked_for)]
+
     def _taken(self) -> set[str]:
         """Scans that stand in a Transfer which this process works on."""
-        return {item.scan for one in self.running.values() for item in one.transfer.spec.items}
-
-    def _is_recorded(self, card: Card) -> bool:
-        return self.recorded is not None and self.recorded.concerns(card)
-
-    def _to_look_up(self, card: Card) -> bool:
-        return self.adoption is not None and self.adoption.concerns(card)
+        return set().union(*(one.scans for one in self.running.values()))
 
     async def _has_strays(self, unfinished: Sequence[Transfer]) -> bool:
         """Whether tasks run whose Transfers somebody deleted: which files they carry is not known, so all wait.

@@ -1,4 +1,4 @@
-"""Which Scans and Transfers have changed since they were last shown. No I/O: names and times only.
+"""Which Scans, Transfers and flight checks have changed since they were last shown. No I/O: names and times only.
 
 The lanes tell of every object they see anyway; that is cheap and waits for nothing. What does not fit is dropped and
 counted: the sweep tells of every Scan again. The *watermark* is the moment up to which every change has been shown. It
@@ -23,6 +23,9 @@ TRANSFERS_WATERMARK = f"{GROUP}/prefect-transfers-shown-until"
 MOST_SCANS = 20_000
 """Names that wait; about 400 bytes each."""
 MOST_TRANSFERS = 2_000
+MOST_FLIGHTS = 100
+FLIGHTS_LOOK_BACK = timedelta(days=7)
+"""Flight checks have no watermark: after a restart the last one of each beamline is told of again, if not older."""
 MARGIN = timedelta(minutes=10)
 """A transition is stamped before it is written, and the clocks of two nodes differ: so much before the watermark is
 looked at once more, which costs a request and shows nothing twice."""
@@ -117,13 +120,14 @@ class Backlog(Generic[T]):
 
 
 class Feed:
-    """What the operator sees of Scans and Transfers, for the mirror. ``wake`` is set when something waits."""
+    """What the operator sees of all that is shown, for the mirror. ``wake`` is set when something waits."""
 
     def __init__(self, namespace: str, *, batches: bool) -> None:
         """``batches``: whether Transfers are shown at all."""
         self.wake = asyncio.Event()
         self.scans: Backlog[str] = Backlog("Scan", MOST_SCANS)
         self.transfers: Backlog[Run] = Backlog("Transfer", MOST_TRANSFERS)
+        self.flights: Backlog[Run] = Backlog("FlightCheck", MOST_FLIGHTS)
         self._namespace = namespace
         self._batches = batches
         self._open_transfers: dict[str, datetime] = {}
@@ -166,6 +170,11 @@ class Feed:
         elif transfer.finished:
             self._open_transfers.pop(uid, None)
 
+    def observe_flight(self, run: Run) -> None:
+        """A flight check has ended."""
+        if self._begun and self.flights.put(Due(run.latest.at, run.key, run)):
+            self.wake.set()
+
     def transfer_shown(self, due: Due[Run]) -> None:
         """A Transfer was shown; a finished one no longer holds the watermark."""
         if due.what.states[-1].ended:
@@ -179,6 +188,7 @@ class Feed:
 
     def advance(self, kept: MutableMapping[str, str], now: datetime) -> None:
         """Move the watermarks as far as what waits allows, and note them in ``kept``."""
+        self.flights.raise_floor(now - FLIGHTS_LOOK_BACK)
         if self._listed_until:
             self.scans.raise_floor(min(self.scans.oldest() or self._listed_until, self._listed_until))
             kept[SCANS_WATERMARK] = format_time(self.scans.floor)
@@ -192,7 +202,8 @@ class Feed:
 
         Before the first LIST nobody knows, and everything since the watermark of an earlier process counts.
         """
-        moments = [one for one in (self.scans.oldest(), self.transfers.oldest()) if one]
+        backlogs = (self.scans, self.transfers, self.flights)
+        moments = [moment for one in backlogs if (moment := one.oldest())]
         if self._begun and not self._listed_until and self.scans.floor > EPOCH:
             moments.append(self.scans.floor)
         return max(0.0, (now - min(moments)).total_seconds()) if moments else 0.0

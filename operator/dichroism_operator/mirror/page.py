@@ -21,30 +21,30 @@ class Artifact:
 
 def of_scan(scan: Scan, namespace: str) -> Artifact:
     """What became of a Scan."""
-    parts = [f"## {_code(scan.spec.path)}", _plain(scan.status.message), _steps(scan)]
+    parts = [f"## {_code(scan.spec.path)}", plain(scan.status.message), _steps(scan)]
     if scan.status.copies:
         parts.append(_copies(scan))
     if dataset := scan.status.dataset:
-        link = f"[{_plain(dataset.pid)}]({_target(dataset.url)})" if dataset.url else _code(dataset.pid)
+        link = f"[{plain(dataset.pid)}]({_target(dataset.url)})" if dataset.url else _code(dataset.pid)
         parts.append(f"SciCat dataset: {link}")
     parts += [_commands(scan, namespace), "**Cancel** and **Retry** in Prefect do nothing to the file."]
-    return Artifact(_key(scan.name), "\n\n".join(parts), f"Scan {scan.name}")
+    return Artifact(artifact_key(scan.name), "\n\n".join(parts), f"Scan {scan.name}")
 
 
 def of_transfer(transfer: Transfer, namespace: str) -> Artifact:
     """What became of a Transfer."""
     spec, status = transfer.spec, transfer.status
-    parts = [f"## {spec.source} to {spec.destination}", _plain(status.message)]
+    parts = [f"## {spec.source} to {spec.destination}", plain(status.message)]
     numbers = [("files", len(spec.items)), ("verified", status.files), ("bytes", status.bytes)]
     parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in numbers)]))
     if spec.bundle:
         parts.append(f"Tape bundle: {_code(spec.bundle.path)}")
     failed = status.failed_items[:MOST_FAILED_SHOWN]
     if failed:
-        rows = [f"| {_code(one.path)} | {one.reason} | {_plain(one.message)} |" for one in failed]
+        rows = [f"| {_code(one.path)} | {one.reason} | {plain(one.message)} |" for one in failed]
         parts.append("\n".join(["| file | reason | |", "|---|---|---|", *rows]))
     parts.append(f"```\nkubectl describe transfer {transfer.name} -n {namespace}\n```")
-    return Artifact(_key(transfer.name), "\n\n".join(parts), f"Transfer {transfer.name}")
+    return Artifact(artifact_key(transfer.name), "\n\n".join(parts), f"Transfer {transfer.name}")
 
 
 def _steps(scan: Scan) -> str:
@@ -53,7 +53,7 @@ def _steps(scan: Scan) -> str:
         condition = scan.condition(step)
         since = condition.last_transition_time
         when = f"{since:%Y-%m-%d %H:%M:%SZ}" if since else ""
-        why = _plain(f"{condition.reason}: {condition.message}" if condition.message else condition.reason)
+        why = plain(f"{condition.reason}: {condition.message}" if condition.message else condition.reason)
         rows.append(f"| {step} | {condition.status} | {when} | {why} |")
     return "\n".join(["| step | done | since | |", "|---|---|---|---|", *rows])
 
@@ -84,11 +84,12 @@ def _retry(scan: Scan, namespace: str, value: str) -> str:
     return f"kubectl annotate scan {scan.name} -n {namespace} --overwrite {ANNOTATION_RETRY}={value}"
 
 
-def _key(name: str) -> str:
+def artifact_key(name: str) -> str:
+    """The name as Prefect takes it for an artifact."""
     return _NOT_IN_A_KEY.sub("-", name.lower()).strip("-")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text in one cell, without meaning for Markdown or HTML: file names come from outside."""
     shown = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
     return shown.replace("&", "&amp;")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dichroism_crds.config import Endpoint
 from dichroism_crds.reasons import Reason
@@ -124,6 +124,8 @@ class CopyToVerify:
     sha256: str
     bundle: str | None = None
     modified_at: datetime | None = None
+    read_back: bool = False
+    """On tape: the stored checksum is not enough, the bundle must have been read back since it was stored."""
 
 
 class CopyState(StrEnum):
@@ -138,6 +140,9 @@ class CopyState(StrEnum):
 
 class Mover(Protocol):
     """Carries files on one kind of hop, and looks after them on its endpoints."""
+
+    verifies_by_job: bool
+    """Whether :meth:`verify` only asks for a proof that comes later: then all copies are best named at once."""
 
     def new_submission_id(self) -> str:
         """A fresh idempotency key, to be made durable before :meth:`start`."""
@@ -192,4 +197,31 @@ class Mover(Protocol):
         """Delete regular files inside ``.dichroism/``. Gone is fine.
 
         Any other path raises ValueError, a link or folder NotARegularFileError, and then nothing is deleted.
+        """
+
+
+@runtime_checkable
+class CarriesFlights(Protocol):
+    """What else a mover must do so that a flight check can send a file of its own over its hops."""
+
+    def make_private(self, endpoint: Endpoint, folder: str) -> None:
+        """Make a folder inside ``.dichroism/``, with those above it; that it is there already is fine.
+
+        Raises:
+            MoverUnavailable: it can't be made; the reason says why.
+        """
+
+
+@runtime_checkable
+class Rehearses(Protocol):
+    """A mover that can try a hop without leaving a file at its end, where a stored file costs too much.
+
+    Of any other mover a flight check asks for a listing, which proves the login alone.
+    """
+
+    def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
+        """Do everything that a task needs, but store nothing; returns what was seen, for people.
+
+        Raises:
+            MoverUnavailable: a task would not get through; the reason says why.
         """

@@ -222,14 +222,25 @@ def _hashed_first(
         return None
 
 
-def _still_there(root: int, member: Member, left_out: dict[str, LeftOut]) -> bool:
-    """Whether the member still has its size and time; asked before the tar is written anew."""
+def look_again(root: int, member: Member) -> LeftOut | None:
+    """Why the member can't be packed as it is described; None when it is there with its size and time.
+
+    Raises:
+        SourceLostError: the source does not answer.
+    """
     try:
         with _opened(root, member):
-            return True
+            return None
     except _LeaveOut as trouble:
-        left_out[member.path] = LeftOut(member.path, trouble.reason, str(trouble))
-        return False
+        return LeftOut(member.path, trouble.reason, str(trouble))
+
+
+def _still_there(root: int, member: Member, left_out: dict[str, LeftOut]) -> bool:
+    """Whether the member can be packed still; asked before the tar is written anew."""
+    trouble = look_again(root, member)
+    if trouble:
+        left_out[member.path] = trouble
+    return trouble is None
 
 
 def _write_tar(

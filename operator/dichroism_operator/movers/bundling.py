@@ -24,13 +24,14 @@ from dichroism_operator.movers.placing import Content, place
 
 _NAME_MAX = 255
 _BUFFER = 1024 * 1024
-_REASONS = {
+LEFT_OUT_REASONS = {
     bundle.MISSING: Reason.SOURCE_MISSING,
     bundle.CHANGED: Reason.SOURCE_CHANGED,
     bundle.UNREADABLE: Reason.SOURCE_UNREADABLE,
     bundle.MISMATCH: Reason.CHECKSUM_MISMATCH,
     bundle.TOO_LARGE: Reason.TOO_LARGE,
 }
+"""The packer's words for a file that was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class BundleMaker:
         self._source = source
         self._archive = archive
         self._checkpoint = checkpoint
-        self._path = _checked_bundle_path(task.bundle or "")
+        self._path = checked_bundle_path(task.bundle or "")
         self._items = {item.path: item for item in task.items}
         if len(self._items) != len(task.items):
             raise TaskRefused(f"bundle {self._path}: a path stands twice in its plan, so neither could be told apart")
@@ -122,7 +123,7 @@ class BundleMaker:
         return checked, left_out
 
     def _written(self, items: list[Item], copy: IncomingFile) -> bundle.Packed:
-        members = [_member(item) for item in items]
+        members = [member_of(item) for item in items]
         with os.fdopen(os.dup(copy.fd), "r+b", buffering=_BUFFER) as out:
             try:
                 packed = bundle.pack(self._source.fd, members, out, progress=self._checkpoint)
@@ -209,7 +210,12 @@ def _as_refusal() -> Iterator[None]:
         raise TaskRefused(str(trouble)) from trouble
 
 
-def _checked_bundle_path(path: str) -> str:
+def checked_bundle_path(path: str) -> str:
+    """The path of a bundle, which neither leads anywhere else nor has a name too long for its manifest.
+
+    Raises:
+        TaskRefused: it does.
+    """
     try:
         user_path(path)
     except PathError as error:
@@ -219,7 +225,8 @@ def _checked_bundle_path(path: str) -> str:
     return path
 
 
-def _member(item: Item) -> Member:
+def member_of(item: Item) -> Member:
+    """The item as the packer takes it."""
     return Member(item.path, item.size, _microseconds(item), item.sha256)
 
 
@@ -228,4 +235,4 @@ def _microseconds(item: Item) -> int:
 
 
 def _trouble(left_out: LeftOut) -> FileTrouble:
-    return FileTrouble(_REASONS[left_out.reason], left_out.message)
+    return FileTrouble(LEFT_OUT_REASONS[left_out.reason], left_out.message)

@@ -14,13 +14,12 @@ GLOBUS_POLL = "DICHROISM_GLOBUS_POLL_SECONDS"
 GLOBUS_GRACE = "DICHROISM_GLOBUS_GRACE_SECONDS"
 """Variable: how long a file may hold up a Globus task before it is canceled. Default 120: Globus tries again itself."""
 
+SFAPI_POLL = "DICHROISM_SFAPI_POLL_SECONDS"
+"""Variable: from the submission of a tape job to its first poll. Default 20: a job waits in its queue for minutes."""
+
 
 def build_movers(config: Config, *, for_pruning: bool = False) -> dict[str, Mover]:
-    """One mover for each name that the configuration uses; ``for_pruning`` asks outside services more slowly.
-
-    Raises:
-        ValueError: a mover that this version does not have; ``check_runnable`` tells people before.
-    """
+    """One mover for each name that the configuration uses; ``for_pruning`` asks outside services more slowly."""
     return {name: _build(name, config, for_pruning) for name in movers_used(config)}
 
 
@@ -42,7 +41,11 @@ def _build(name: str, config: Config, for_pruning: bool) -> Mover:
             first_poll_s=float(os.environ.get(GLOBUS_POLL, FIRST_POLL_S)),
             stuck_grace_s=float(os.environ.get(GLOBUS_GRACE, STUCK_GRACE_S)),
         )
-    raise ValueError(f"mover {name} is not there in this version")
+    from dichroism_operator.movers.sfapi.mover import FIRST_POLL_S as FIRST_JOB_POLL_S
+    from dichroism_operator.movers.sfapi.mover import SfapiMover
+
+    near = {hop.destination: config.endpoints[hop.source] for hop in _hops(config) if hop.mover == name}
+    return SfapiMover(config.sfapi, near, first_poll_s=float(os.environ.get(SFAPI_POLL, FIRST_JOB_POLL_S)))
 
 
 def build_slots(config: Config) -> dict[str, Slots]:
@@ -59,6 +62,18 @@ def mover_for(config: Config, movers: Mapping[str, Mover], endpoint: str) -> Mov
         if hop.source == endpoint:
             return movers[hop.mover]
     raise ValueError(f"no hop of the configuration uses endpoint {endpoint}")
+
+
+def verifier_for(config: Config, movers: Mapping[str, Mover], endpoint: str) -> Mover:
+    """The mover that proves copies on an endpoint again.
+
+    That of :func:`mover_for`, but for files that lie where tape jobs run and are not mounted here: a job reads them
+    there, whatever their size.
+    """
+    for hop in _hops(config):
+        if hop.source == endpoint and hop.mover == "sfapi" and config.endpoints[endpoint].mount is None:
+            return movers[hop.mover]
+    return mover_for(config, movers, endpoint)
 
 
 def _hops(config: Config) -> list[Hop]:

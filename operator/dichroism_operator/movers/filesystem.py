@@ -39,6 +39,8 @@ class FilesystemMover:
     makes folders inside it, never the folder itself unless asked to with :meth:`prepare`.
     """
 
+    verifies_by_job = False
+
     def __init__(self, *, max_threads: int = 8, leftover_age: timedelta = timedelta(minutes=15)) -> None:
         """Start no thread yet.
 
@@ -184,6 +186,37 @@ class FilesystemMover:
             finally:
                 os.close(listable)
         return found
+
+    def make_private(self, endpoint: Endpoint, folder: str) -> None:
+        """Make a folder inside ``.dichroism/``."""
+        private_path(folder)
+        with Mount(endpoint) as mount:
+            try:
+                with mount.folder(folder, create=True):
+                    pass
+            except OSError as error:
+                raise mount.outage(error) from error
+
+    def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
+        """Enter both ends, and see whether the destination would let us write."""
+        with Mount(source) as origin, Mount(destination) as mount:
+            origin.require_apart(mount)
+            try:
+                with mount.folder(PRIVATE_DIR) as folder:
+                    listable = readable(folder)
+                    try:
+                        with os.scandir(listable) as entries:
+                            count = sum(1 for _ in entries)
+                        writable = os.access(".", os.W_OK | os.X_OK, dir_fd=listable, effective_ids=True)
+                        if not writable:
+                            read_only = os.fstatvfs(listable).f_flag & os.ST_RDONLY
+                            code = errno.EROFS if read_only else errno.EACCES
+                            raise OSError(code, os.strerror(code))
+                    finally:
+                        os.close(listable)
+            except OSError as error:
+                raise mount.outage(error) from error
+        return f"{destination.name} is mounted and writable, {count} entries in {PRIVATE_DIR}"
 
     def delete_private(self, endpoint: Endpoint, paths: Sequence[str]) -> None:
         """Delete files inside ``.dichroism/``, after a look at all of them."""

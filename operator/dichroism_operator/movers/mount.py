@@ -122,6 +122,19 @@ class Mount:
             return True
         return False
 
+    def require_apart(self, other: "Mount") -> None:
+        """Refuse a hop between two mounts that are one tree.
+
+        Raises:
+            MoverUnavailable: they are.
+        """
+        if self.same_tree(other):
+            raise MoverUnavailable(
+                Reason.ENDPOINT_UNAVAILABLE,
+                f"mounts of endpoints {self.name} ({self.root}) and {other.name} ({other.root}) lie in one folder, so "
+                "a copy would not be a second one: correct the mounts",
+            )
+
     def same_tree(self, other: "Mount") -> bool:
         """Whether both roots are one folder, or one lies in the other: then a copy would not be a second one."""
         return self._lies_in(other) or other._lies_in(self)

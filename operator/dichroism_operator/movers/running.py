@@ -82,12 +82,7 @@ class RunningTask:
         task = self._task
         self._checkpoint(0)
         with Mount(task.source) as source, Mount(task.destination) as destination:
-            if source.same_tree(destination):
-                raise MoverUnavailable(
-                    Reason.ENDPOINT_UNAVAILABLE,
-                    f"mounts of endpoints {source.name} ({source.root}) and {destination.name} ({destination.root}) "
-                    "lie in one folder, so a copy would not be a second one: correct the mounts",
-                )
+            source.require_apart(destination)
             for mount in (destination, source) if task.bundle else (destination,):
                 with Incoming(mount, task.submission_id) as incoming:
                     incoming.sweep(self._leftover_age)

@@ -19,6 +19,8 @@ from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat
 
 BACKOFF_FIRST = timedelta(hours=1)
 BACKOFF_LONGEST = timedelta(days=7)
+BACKOFF_PROOF = timedelta(hours=8)
+"""A proof that a job makes holds 24 hours: whoever waits for one must come back while it does."""
 
 PUT_BACK = frozenset(
     {
@@ -220,7 +222,16 @@ def _to_verify(case: Case, path: str | None, bundle: str | None) -> CopyToVerify
     """The copy must have the checksum that the Prune recorded, whoever names its place."""
     if path is None or case.item.checksum is None:
         return None
-    return CopyToVerify(path=path, size=case.item.size, sha256=case.item.checksum.value, bundle=bundle)
+    read_back = bundle is not None and _must_be_read_back(case)
+    digest = case.item.checksum.value
+    return CopyToVerify(path=path, size=case.item.size, sha256=digest, bundle=bundle, read_back=read_back)
+
+
+def _must_be_read_back(case: Case) -> bool:
+    """Whether nobody may have read the bundle since it was stored, and the file that goes is the one it was made of."""
+    beamline = case.config.beamlines.get(case.prune.spec.beamline)
+    archive = beamline.archive if beamline else None
+    return archive is not None and archive.verify == "full" and case.prune.spec.endpoint.name == archive.source
 
 
 def _same_content(content: Content, size: int, modified_at: datetime) -> bool:

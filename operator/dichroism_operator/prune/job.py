@@ -1,8 +1,12 @@
-"""One run of the prune job: which Prunes are due, one beamline after the other under its Lease, oldest first."""
+"""One run of the prune job: which Prunes are due, one beamline after the other under its Lease, oldest first.
+
+The catalogue is told last, when no Lease is held: an outage or a slow answer there keeps no file and no other run.
+"""
 
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +18,7 @@ from dichroism_operator.prune.decision import undo_asked
 from dichroism_operator.prune.gate import LeaseTakenError, PruningStoppedError
 from dichroism_operator.prune.record import OvertakenError
 from dichroism_operator.prune.run import Run
+from dichroism_operator.prune.telling import tell_catalogue
 from dichroism_operator.prune.work import PruneWork
 
 _DUE_DAY = re.compile(r"-(\d{8})-\d+$")
@@ -54,7 +59,14 @@ async def run_prunes(run: Run) -> None:
     Raises:
         ApiError: the Prunes can't be listed or a Lease can't be taken.
     """
-    for beamline, names in (await _due(run)).items():
+    await _work(run, await _due(run))
+    if not run.dry_run:
+        await tell_catalogue(run)
+
+
+async def _work(run: Run, due: Mapping[str, Sequence[str]]) -> None:
+    """Every Prune that is due; ends early where nothing more may be done."""
+    for beamline, names in due.items():
         if beamline not in run.config.beamlines:
             trouble = f"{', '.join(names)}: no beamline {beamline!r} in the configuration, so nothing is done with them"
             log.error("%s", trouble)
@@ -102,12 +114,17 @@ async def _one(run: Run, name: str, beamline: str) -> None:
     """One Prune; what is unexpected about it is told and does not stop the others."""
     try:
         prune = await run.api.get(Prune, name)
+        run.note_untold(prune)
         if not acts_on(prune, run.config.trash.keep, run.earliest):
             return
         if (prune.spec.beamline, prune.spec.endpoint.name) != (beamline, run.endpoint.name):
             raise ValueError("its labels name another beamline or endpoint than its spec: nothing is done with it")
         run.summary.prunes += 1
-        await PruneWork(run, prune).do()
+        work = PruneWork(run, prune)
+        try:
+            await work.do()
+        finally:
+            run.note_untold(work.prune)
     except NotFound:
         log.info("%s was deleted", name)
     except OvertakenError as overtaken:

@@ -16,7 +16,7 @@ from dichroism_crds.kinds import (
 )
 from dichroism_crds.reasons import KeptReason, Reason
 from dichroism_operator import wording
-from dichroism_operator.prune.decision import backoff
+from dichroism_operator.prune.decision import BACKOFF_PROOF, backoff
 
 COMPLETE = "Complete"
 """Condition: every file of the Prune is deleted, or settled for good."""
@@ -26,6 +26,8 @@ EMPTYING = "TrashEmptying"
 They are corrected by what still lies there when the emptying ends, or at the next run after a crash. Without that
 nobody could tell after a crash what was deleted, since a deleted file leaves no trace.
 """
+CATALOGUE_TOLD = "CatalogueTold"
+"""Condition, False from before the first file moves until the catalogue knows of all; absent where it lists none."""
 WAITS_FOR_PEOPLE = frozenset({KeptReason.HELD, KeptReason.SUSPENDED})
 
 
@@ -77,14 +79,17 @@ def conclude(prune: Prune, tally: Tally, keep: timedelta, moment: datetime) -> P
     )
     done = ConditionStatus.TRUE if phase == PrunePhase.PRUNED else ConditionStatus.FALSE
     complete = _condition(prune, COMPLETE, done, _reason(phase, tally), status.message, moment)
-    return status.model_copy(update={"conditions": [complete]})
+    changed = tally.worked or _absent(status) != _absent(before)
+    told = _to_be_told(prune, moment) if changed else _told_before(before)
+    return status.model_copy(update={"conditions": [complete, *told]})
 
 
 def running(prune: Prune, moment: datetime) -> PruneStatus:
     """The status while files go into the trash; the emptying date is open until it is known when the last one went."""
     text = "files are being moved into the trash"
     complete = _condition(prune, COMPLETE, ConditionStatus.FALSE, Reason.IN_PROGRESS, text, moment)
-    update = {"phase": PrunePhase.RUNNING, "message": text, "trashed_at": None, "conditions": [complete]}
+    conditions = [complete, *_to_be_told(prune, moment)]
+    update = {"phase": PrunePhase.RUNNING, "message": text, "trashed_at": None, "conditions": conditions}
     return prune.status.model_copy(update=update)
 
 
@@ -100,6 +105,7 @@ def emptying(prune: Prune, files: int, size: int, moment: datetime) -> PruneStat
         "conditions": [
             _condition(prune, COMPLETE, ConditionStatus.FALSE, Reason.IN_PROGRESS, text, moment),
             _condition(prune, EMPTYING, ConditionStatus.TRUE, Reason.IN_PROGRESS, text, moment),
+            *_told_before(before),
         ],
     }
     return before.model_copy(update=update)
@@ -124,6 +130,25 @@ def is_emptying(status: PruneStatus) -> bool:
     return find_condition(status.conditions, EMPTYING).status == ConditionStatus.TRUE
 
 
+def is_untold(status: PruneStatus) -> bool:
+    """Whether the catalogue has to be told what became of the files."""
+    return find_condition(status.conditions, CATALOGUE_TOLD).status == ConditionStatus.FALSE
+
+
+def told(prune: Prune, reason: Reason, message: str, moment: datetime) -> PruneStatus:
+    """The status with what came of telling the catalogue."""
+    status = ConditionStatus.TRUE if reason == Reason.TOLD else ConditionStatus.FALSE
+    condition = _condition(prune, CATALOGUE_TOLD, status, reason, message, moment)
+    return prune.status.model_copy(update={"conditions": [*_others(prune.status), condition]})
+
+
+def same_work(one: PruneStatus, other: PruneStatus) -> bool:
+    """Whether two statuses say the same about the files, whatever the catalogue was told."""
+    return one.model_copy(update={"conditions": _others(one)}) == other.model_copy(
+        update={"conditions": _others(other)}
+    )
+
+
 def settled_before(status: PruneStatus) -> dict[str, KeptReason]:
     """Files that earlier runs settled, as far as the status names them: they are not looked at again."""
     named = {item.path: item.reason for item in status.kept}
@@ -134,6 +159,29 @@ def settled_before(status: PruneStatus) -> dict[str, KeptReason]:
 def count_reasons(reasons: Iterable[str]) -> str:
     """``2 Held, 1 CopyMissing``: the most frequent first."""
     return ", ".join(f"{count} {reason}" for reason, count in _by_frequency(reasons).items())
+
+
+def _others(status: PruneStatus) -> list[Condition]:
+    return [condition for condition in status.conditions if condition.type != CATALOGUE_TOLD]
+
+
+def _told_before(status: PruneStatus) -> list[Condition]:
+    return [condition for condition in status.conditions if condition.type == CATALOGUE_TOLD]
+
+
+def _to_be_told(prune: Prune, moment: datetime) -> list[Condition]:
+    """The condition for files that move; none when the catalogue lists none of them."""
+    count = len({item.dataset for item in prune.spec.items if item.dataset})
+    if not count:
+        return []
+    text = f"{wording.count(count, 'dataset')} to be told"
+    return [_condition(prune, CATALOGUE_TOLD, ConditionStatus.FALSE, Reason.IN_PROGRESS, text, moment)]
+
+
+def _absent(status: PruneStatus) -> int:
+    """How many files are not at their paths, as far as the status tells: a change that a killed run did not tell."""
+    gone = [item for item in status.kept if item.reason == KeptReason.ALREADY_GONE.value]
+    return status.trashed + status.deleted + len(gone)
 
 
 def _by_frequency(reasons: Iterable[str]) -> Mapping[str, int]:
@@ -155,8 +203,11 @@ def _phase(before: PruneStatus, tally: Tally) -> PrunePhase:
 
 
 def _retry_at(tally: Tally, attempts: int, keep: timedelta, moment: datetime) -> datetime:
-    """After the back-off, or when the trash is to be emptied, whichever comes first."""
-    again = moment + backoff(attempts)
+    """After the back-off (shorter while a proof is awaited), or when the trash is to be emptied if that is sooner."""
+    wait = backoff(attempts)
+    if KeptReason.AWAITING_VERIFICATION in tally.open:
+        wait = min(wait, BACKOFF_PROOF)
+    again = moment + wait
     due = tally.trashed_at + keep if tally.in_trash and tally.trashed_at else None
     return min(again, due) if due and due > moment else again
 

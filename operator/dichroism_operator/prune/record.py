@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from dichroism_crds.client import Api, Conflict, NotFound
 from dichroism_crds.kinds import Metadata, Prune, PruneStatus
+from dichroism_operator.prune.outcome import same_work
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _ATTEMPTS = 5
@@ -66,7 +67,7 @@ class Record:
             fresh = await self._api.get(Prune, self.prune.name)
         except NotFound as error:
             raise self._deleted() from error
-        if fresh.metadata.uid != self.prune.metadata.uid or fresh.status != self.prune.status:
+        if fresh.metadata.uid != self.prune.metadata.uid or not same_work(fresh.status, self.prune.status):
             raise OvertakenError(f"somebody else wrote the status of {self.prune.name} while this run worked on it")
         self.prune = fresh
 

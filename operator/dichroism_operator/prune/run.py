@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 
 from dichroism_crds.client import Api, NotFound
 from dichroism_crds.config import Config, Endpoint
-from dichroism_crds.kinds import Scan
+from dichroism_crds.kinds import Prune, Scan
 from dichroism_crds.reasons import KeptReason
 from dichroism_crds.timestamps import now
 from dichroism_operator import wording
+from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.movers.base import Mover
-from dichroism_operator.movers.choice import mover_for
+from dichroism_operator.movers.choice import mover_for, verifier_for
 from dichroism_operator.prune.budget import Budget
 from dichroism_operator.prune.gate import Gate
-from dichroism_operator.prune.outcome import count_reasons
+from dichroism_operator.prune.outcome import count_reasons, is_untold
 from dichroism_operator.recorder import Recorder
 
 READS_AT_ONCE = 16
@@ -36,7 +37,10 @@ class Row:
 
 @dataclass(slots=True)
 class Summary:
-    """What one run did. ``troubles`` are the unexpected; ``stopped`` says why the run ended early, if it did."""
+    """What one run did. ``troubles`` are the unexpected; ``stopped`` says why the run ended early, if it did.
+
+    ``told`` and ``untold`` are Prunes of which the catalogue was told, and of which it has still to be.
+    """
 
     prunes: int = 0
     trashed: int = 0
@@ -45,6 +49,8 @@ class Summary:
     deleted_bytes: int = 0
     put_back: int = 0
     unfinished: int = 0
+    told: int = 0
+    untold: int = 0
     kept: list[KeptReason] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     stopped: str | None = None
@@ -63,6 +69,10 @@ class Summary:
             parts.append(f"{self.put_back} {would}put back")
         if self.unfinished:
             parts.append(f"{self.unfinished} Prunes left for the next run")
+        if self.told:
+            parts.append(f"the catalogue was told of {wording.count(self.told, 'Prune')}")
+        if self.untold:
+            parts.append(f"the catalogue has still to be told of {wording.count(self.untold, 'Prune')}")
         if self.stopped:
             parts.append(f"stopped: {self.stopped}")
         if self.troubles:
@@ -72,7 +82,7 @@ class Summary:
 
 @dataclass(slots=True)
 class Run:
-    """One run over the Prunes of one endpoint."""
+    """One run over the Prunes of one endpoint; ``untold`` are names of those of which the catalogue is to be told."""
 
     api: Api
     config: Config
@@ -84,6 +94,8 @@ class Run:
     out_of_trash: Budget
     dry_run: bool = False
     undo_only: bool = False
+    catalogue: Catalogue | None = None
+    untold: dict[str, None] = field(default_factory=dict)
     summary: Summary = field(default_factory=Summary)
 
     @property
@@ -102,9 +114,18 @@ class Run:
         ahead = self.api.server_ahead
         return ahead if abs(ahead) > CLOCKS_AGREE else timedelta(0)
 
+    def note_untold(self, prune: Prune) -> None:
+        """Have the catalogue told of a Prune at the end, if there is something to tell."""
+        if is_untold(prune.status):
+            self.untold[prune.name] = None
+
     def mover_of(self, endpoint: str) -> Mover:
         """Whoever looks after an endpoint."""
         return mover_for(self.config, self.movers, endpoint)
+
+    def verifier_of(self, endpoint: str) -> Mover:
+        """Whoever proves copies on an endpoint again."""
+        return verifier_for(self.config, self.movers, endpoint)
 
     async def before_batch(self) -> None:
         """Ask whether to go on; a dry run changes nothing and needs no permission."""

@@ -24,8 +24,11 @@ class Verification:
         self._prune = prune
         self._known: dict[tuple[str, CopyToVerify], CopyState] = {}
         self._members: dict[tuple[str, str], set[CopyToVerify]] = defaultdict(set)
+        self._all: dict[str, set[CopyToVerify]] = defaultdict(set)
         for case in cases:
             for need, copy in needed_copies(case).items():
+                if copy:
+                    self._all[need].add(copy)
                 if copy and copy.bundle:
                     self._members[need, copy.bundle].add(copy)
 
@@ -45,9 +48,13 @@ class Verification:
         }
 
     async def _prove(self, need: str, copies: set[CopyToVerify]) -> None:
-        ordered = sorted(copies, key=lambda copy: (copy.bundle or "", copy.path))
+        ordered: list[CopyToVerify] = []
         try:
             mover = self._mover_of(need)
+            if mover.verifies_by_job:
+                # One job for the whole Prune, and the same question in each run: its answer is found by the question.
+                copies |= self._all[need]
+            ordered = sorted(copies, key=lambda copy: (copy.bundle or "", copy.path))
             found = await asyncio.to_thread(mover.verify, self._config.endpoints[need], ordered)
         except (MoverUnavailable, OSError, ValueError, KeyError) as error:
             log.warning("copies on %s can't be verified now: %s", need, error, extra={"prune": self._prune.name})

@@ -127,7 +127,7 @@ class PruneWork:
     async def _fill(self) -> None:
         """Rename what is due, batch by batch."""
         todo = self._not_settled()
-        bundles = Verification(self.run.config, self.run.mover_of, self.prune, self._all_cases())
+        bundles = Verification(self.run.config, self.run.verifier_of, self.prune, self._all_cases())
         for batch in _batches(todo):
             if self.run.into_trash.files < 1:
                 self.account.unfinished = True
@@ -213,7 +213,7 @@ class PruneWork:
         """Prove the copies once more, put back what lost its reason to go, delete the others."""
         doomed: list[Entry] = []
         started = time.monotonic()
-        bundles = Verification(self.run.config, self.run.mover_of, self.prune, self._all_cases())
+        bundles = Verification(self.run.config, self.run.verifier_of, self.prune, self._all_cases())
         for batch in _batches(self._affordable()):
             await self.run.before_batch()
             await self.record.refresh()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Config
+from dichroism_operator.catalogue.choice import build_catalogue
 from dichroism_operator.catalogue.errors import CatalogueError
-from dichroism_operator.catalogue.scicat import SciCatCatalogue
 from dichroism_operator.movers.bundle import BundleDamagedError
 from dichroism_operator.restore import sources
 from dichroism_operator.restore.asked import Asked
@@ -51,12 +51,11 @@ async def _scans(found: Lookup, asked: Sequence[Asked], namespace: str | None) -
 
 
 def _catalogue(found: Lookup, asked: Sequence[Asked], config: Config) -> None:
-    if config.scicat is None:
-        found.silent[Source.CATALOGUE] = "the configuration has no scicat section"
-        return
-    scicat = config.scicat
     try:
-        catalogue = SciCatCatalogue(scicat.url, scicat.page_url, pid_prefix=scicat.pid_prefix)
+        catalogue = build_catalogue(config)
+        if catalogue is None:
+            found.silent[Source.CATALOGUE] = "the configuration has no scicat section"
+            return
         for one in asked:
             found.copies += sources.from_catalogue(catalogue, config, one)
     except (CatalogueError, ValueError) as error:

@@ -30,6 +30,7 @@ from dichroism_crds.kinds import (
 from dichroism_crds.names import scan_name
 from dichroism_crds.timestamps import from_ns, now, to_ns
 from dichroism_operator import calendar
+from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.lease import GROUP_VERSION
 from dichroism_operator.movers.bundle import Member, pack
 from dichroism_operator.movers.filesystem import FilesystemMover
@@ -145,11 +146,15 @@ class Site:
         )
 
     async def schedule(
-        self, scans: Sequence[Scan], number: int = 1, phase: PrunePhase | None = PrunePhase.SCHEDULED
+        self,
+        scans: Sequence[Scan],
+        number: int = 1,
+        phase: PrunePhase | None = PrunePhase.SCHEDULED,
+        endpoint: str = "data402",
     ) -> Prune:
         """Put the Scans on the calendar as the operator does."""
         config = load(self.config_file)
-        made = await self.api.create(calendar.build_prune(scans, config.beamlines["BL402"], "data402", config, number))
+        made = await self.api.create(calendar.build_prune(scans, config.beamlines["BL402"], endpoint, config, number))
         return await self.api.replace_status(made.model_copy(update={"status": PruneStatus(phase=phase)}))
 
     async def due(self, count: int = 3) -> Prune:
@@ -218,9 +223,11 @@ class Site:
         assert self.run().code == -signal.SIGKILL
         self.environment = {}
 
-    async def run_here(self, mover: FilesystemMover | None = None, endpoint: str = "data402") -> Summary:
+    async def run_here(
+        self, mover: FilesystemMover | None = None, endpoint: str = "data402", catalogue: Catalogue | None = None
+    ) -> Summary:
         """Run in this process, which saves starting one."""
-        run = run_of(self.api, load(self.config_file), mover or FilesystemMover(), endpoint)
+        run = run_of(self.api, load(self.config_file), mover or FilesystemMover(), endpoint, catalogue)
         await run_prunes(run)
         return run.summary
 
@@ -257,7 +264,13 @@ class Site:
         return {str(file): file.read_bytes() for root in roots for file in root.rglob("*") if file.is_file()}
 
 
-def run_of(api: Api, config: Config, mover: FilesystemMover, endpoint: str = "data402") -> Run:
+def run_of(
+    api: Api,
+    config: Config,
+    mover: FilesystemMover,
+    endpoint: str = "data402",
+    catalogue: Catalogue | None = None,
+) -> Run:
     """A run without limits worth mentioning."""
     return Run(
         api=api,
@@ -268,6 +281,7 @@ def run_of(api: Api, config: Config, mover: FilesystemMover, endpoint: str = "da
         gate=Gate(api),
         into_trash=Budget(1000, 10**12),
         out_of_trash=Budget(1000, 10**12),
+        catalogue=catalogue,
     )
 
 

@@ -1,7 +1,7 @@
 """The calendar as metrics: what an alert on overdue or kept files rests on."""
 
 from dichroism_crds.config import load
-from dichroism_crds.kinds import Prune
+from dichroism_crds.kinds import Dataset, Prune
 from dichroism_operator.board import Board
 from dichroism_operator.lanes.base import Context
 from dichroism_operator.lanes.calendar_gauges import CalendarGauges
@@ -42,6 +42,18 @@ async def test_kept_files_are_counted_by_reason_and_freed_bytes_when_they_are_go
     await site.run_here()
     await count(site)
     assert value("prune_freed_bytes") == sum(item.size for item in prune.spec.items[1:])
+
+
+async def test_prunes_of_which_the_catalogue_was_not_told_are_counted(site: Site) -> None:
+    scans = site.finished_scans(2)
+    for scan in scans:
+        scan.status.dataset = Dataset(pid=scan.name)
+    await site.schedule(scans)
+    await count(site)
+    assert value("prunes_untold") == 0
+    await site.run_here()
+    await count(site)
+    assert value("prunes_untold") == 1
 
 
 async def test_a_prune_that_was_deleted_is_counted_no_more(site: Site) -> None:

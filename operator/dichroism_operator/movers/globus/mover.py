@@ -22,7 +22,7 @@ from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now, same_time
 from dichroism_operator import killpoints
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat, Progress, Task, TaskState
-from dichroism_operator.movers.errors import FileTrouble, MoverUnavailable
+from dichroism_operator.movers.errors import FileTrouble, MoverUnavailable, NotARegularFileError
 from dichroism_operator.movers.globus import deletion, reactions, submission
 from dichroism_operator.movers.globus.collection import Collection
 from dichroism_operator.movers.globus.connection import GlobusConnection, document
@@ -42,6 +42,8 @@ SETTLING_THREADS = 4
 
 class GlobusMover:
     """The :class:`~dichroism_operator.movers.base.Mover` for Globus collections; a context manager, or close it."""
+
+    verifies_by_job = False
 
     def __init__(
         self,
@@ -344,6 +346,17 @@ class GlobusMover:
             return {}
         listed = collection.list_folder(folder)
         return {name: entry.stat for name, entry in listed.items() if entry.stat}
+
+    def make_private(self, endpoint: Endpoint, folder: str) -> None:
+        """Make a folder inside ``.dichroism/``."""
+        private_path(folder)
+        try:
+            self._collection(endpoint).make_folder(folder)
+        except PermissionError as error:
+            text = f"{endpoint.name}: {folder} can't be made or entered: {error.strerror}. Give our identity permission"
+            raise MoverUnavailable(Reason.PERMISSION_DENIED, text) from error
+        except NotARegularFileError as error:
+            raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, f"{endpoint.name}: {error}") from error
 
     def delete_private(self, endpoint: Endpoint, paths: Sequence[str]) -> None:
         """Delete files inside ``.dichroism/``, after a look at all of them, and look afterwards."""

@@ -18,7 +18,7 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
     answer: asyncio.Future[T] = loop.create_future()
 
     def settle(give: Callable[[], None]) -> None:
-        if not answer.done():  # the check was cut off meanwhile
+        if not answer.done():  # whoever waited was cut off meanwhile
             give()
 
     def hand_over(give: Callable[[], None]) -> None:
@@ -36,5 +36,5 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
         else:
             hand_over(lambda: answer.set_result(value))
 
-    threading.Thread(target=run, name="doctor", daemon=True).start()
+    threading.Thread(target=run, name="blocking", daemon=True).start()
     return await answer

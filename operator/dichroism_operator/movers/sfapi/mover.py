@@ -1,0 +1,385 @@
+"""The mover for tape at NERSC: one job for each bundle, for each round of proofs, for each retrieval.
+
+This module keeps the tasks and wires the parts: ``jobs`` brings an order to the site and reads its word, ``results``
+and ``reactions`` say what the word means, ``verification`` proves stored bundles again; ``tapejob`` works there.
+"""
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from dichroism_crds.config import Endpoint, Superfacility
+from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_crds.reasons import Reason
+from dichroism_operator.movers.base import (
+    CopyState,
+    CopyToVerify,
+    FileStat,
+    Item,
+    ItemResult,
+    Progress,
+    Task,
+    TaskState,
+)
+from dichroism_operator.movers.bundling import checked_bundle_path, member_of
+from dichroism_operator.movers.errors import MoverUnavailable, TaskRefused
+from dichroism_operator.movers.mount import user_path
+from dichroism_operator.movers.retrieval import Retrieval, Retrieved
+from dichroism_operator.movers.sfapi import reactions, results
+from dichroism_operator.movers.sfapi.connection import Connection
+from dichroism_operator.movers.sfapi.jobs import Errand, Jobs, job_name, label_of
+from dichroism_operator.movers.sfapi.site import PLAIN, Job, Site
+from dichroism_operator.movers.sfapi.verification import Verification
+
+FIRST_POLL_S = 20.0
+"""A job waits for minutes at least, so it is asked about seldom: after a part of its age, at most every two minutes."""
+LONGEST_POLL_S = 120.0
+GROWTH = 0.2
+NOT_SHOWN_S = 600.0
+"""After this a job that the batch system does not know is not awaited any more."""
+_KEY = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+
+@dataclass(slots=True)
+class Flight:
+    """One task from its submission to its results."""
+
+    task: Task
+    errand: Errand
+    items: tuple[Item, ...]
+    """What the job was given."""
+    troubles: tuple[ItemResult, ...] = ()
+    """Of items that it was not given."""
+    job_id: str | None = None
+    started: float = field(default_factory=time.monotonic)
+    due: float = 0.0
+    message: str = ""
+    end: Progress | None = None
+
+    @property
+    def ended_by_outage(self) -> bool:
+        """Whether it is worth starting again: nothing is wrong with the task itself."""
+        return self.end is not None and self.end.reason is not None and not self.end.over
+
+
+class SfapiMover:
+    """The :class:`~dichroism_operator.movers.base.Mover` for tape at NERSC; a context manager, or close it.
+
+    Nothing on tape is ever renamed or deleted by it.
+    """
+
+    verifies_by_job = True
+
+    def __init__(
+        self,
+        settings: Superfacility,
+        near: Mapping[str, Endpoint],
+        connection: Connection | None = None,
+        *,
+        first_poll_s: float = FIRST_POLL_S,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            settings: where the service is.
+            near: for each tape endpoint by name, the endpoint on the site's file system that is archived to it; there
+                the work folders, the manifests and the proofs lie.
+            connection: with the credentials of the environment unless one is given.
+            first_poll_s: seconds from the submission of a job to its first poll; the later ones come further apart.
+        """
+        self._settings = settings
+        self._near = dict(near)
+        self._connection = connection or Connection(settings)
+        self._site = Site(self._connection)
+        self._jobs = Jobs(self._site)
+        self._verification = Verification(self._jobs, settings)
+        self._first_poll_s = first_poll_s
+        self._flights: dict[str, Flight] = {}
+        self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; jobs go on at the site."""
+        self._connection.close()
+
+    # tasks
+
+    def new_submission_id(self) -> str:
+        """A random UUID."""
+        return str(uuid.uuid4())
+
+    def start(self, task: Task) -> str | None:
+        """Submit the job, or find the one that was submitted, or its result.
+
+        Raises:
+            MoverUnavailable: try again later; a second job does no harm, but is avoided.
+            ValueError: the submission id can't be part of a file name.
+        """
+        if not _KEY.match(task.submission_id):
+            raise ValueError(f"submission id {task.submission_id!r}: up to 64 letters, digits and '-' were expected")
+        with self._lock:
+            known = self._flights.get(task.submission_id)
+        if known and not known.ended_by_outage:
+            return known.job_id
+        flight = self._flight(task)
+        if flight.end is None:
+            flight.job_id = self._begun(flight)
+            flight.due = flight.started + self._first_poll_s
+        with self._lock:
+            self._flights[task.submission_id] = flight
+        return flight.job_id
+
+    def _begun(self, flight: Flight) -> str | None:
+        """The id of the flight's job; None when its result is there already and tells nobody's."""
+        if document := self._jobs.result(flight.errand):
+            job_id = str(document.get("job") or "")
+            flight.end = self._settled(flight, document, job_id)
+            return job_id or None
+        try:
+            return self._jobs.begin(flight.errand, self._settings)
+        except TaskRefused as refusal:
+            flight.end = Progress(TaskState.FAILED, message=str(refusal))
+            return None
+
+    def _flight(self, task: Task) -> Flight:
+        """Check the names and write the order; a task that can't be done has ended at once."""
+        good, troubles = [], []
+        for item in task.items:
+            try:
+                user_path(item.path)
+                good.append(item)
+            except PathError as error:
+                troubles.append(ItemResult(item.path, Reason.INVALID_PATH, str(error)))
+        members = [list(member_of(item)) for item in good]
+        details = {"bundle": task.bundle, "members": members}
+        near, tape = task.source, task.destination
+        errand = Errand("pack", task.submission_id, job_name(task.label), near, tape, details)
+        flight = Flight(task, errand, tuple(good), tuple(troubles))
+        try:
+            self._check(task)
+        except TaskRefused as refusal:
+            flight.end = Progress(TaskState.FAILED, message=str(refusal))
+            return flight
+        if not good:
+            flight.end = results.settle({"bundle": task.bundle}, task.bundle or "", (), troubles, "")
+        return flight
+
+    def _check(self, task: Task) -> None:
+        path = checked_bundle_path(task.bundle or "")
+        for whole in (f"{task.destination.root_path}/{path}", task.source.root_path):
+            if not PLAIN.match(whole):
+                raise TaskRefused(
+                    f"no bundle can be made: {whole!r} can't be used at the site, where paths stand on command lines: "
+                    "letters, digits and _ . / + - only"
+                )
+        if len({item.path for item in task.items}) != len(task.items):
+            raise TaskRefused(f"bundle {path}: a path stands twice in its plan, so neither could be told apart")
+
+    def poll(self, submission_ids: Collection[str]) -> Mapping[str, Progress]:
+        """State of each task; most calls are answered from memory, for all lanes of the process together.
+
+        Raises:
+            MoverUnavailable: the service does not answer.
+        """
+        self._refresh()
+        with self._lock:
+            known = {one: self._flights.get(one) for one in submission_ids}
+        return {one: _progress(flight) for one, flight in known.items()}
+
+    def _refresh(self) -> None:
+        """Ask for all jobs when one of them is due; whoever comes meanwhile sees the answer the next time."""
+        with self._lock:
+            waiting = [one for one in self._flights.values() if one.end is None]
+        moment = time.monotonic()
+        if not any(one.due <= moment for one in waiting) or not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            queue = {job.name: job for job in self._jobs.queue(again=True)}
+            gone = [one for one in waiting if one.errand.job_name not in queue]
+            states = self._site.states({one.job_id for one in gone if one.job_id})
+            for one in waiting:
+                if job := queue.get(one.errand.job_name):
+                    one.message = _said(job)
+                elif one.end is None:
+                    one.end = self._end(one, states.get(one.job_id or "", ""))
+                one.due = time.monotonic() + self._wait(one)
+        finally:
+            self._refreshing.release()
+
+    def _wait(self, flight: Flight) -> float:
+        age = time.monotonic() - flight.started
+        return max(self._first_poll_s, min(age * GROWTH, LONGEST_POLL_S * self._first_poll_s / FIRST_POLL_S))
+
+    def _end(self, flight: Flight, state: str) -> Progress | None:
+        """The end of a task whose job is not in the queue; None while the batch system is slow to tell."""
+        job_id = flight.job_id or ""
+        if document := self._jobs.result(flight.errand):
+            return self._settled(flight, document, job_id)
+        if state in reactions.UNDER_WAY:
+            return None
+        if not state and time.monotonic() - flight.started < NOT_SHOWN_S * self._first_poll_s / FIRST_POLL_S:
+            return None
+        trouble = self._jobs.trouble(flight.errand)
+        return reactions.react(job_id, state, trouble, f"{flight.errand.work}/job-{job_id}.log")
+
+    def _settled(self, flight: Flight, document: Mapping[str, object], job_id: str) -> Progress:
+        return results.settle(document, flight.task.bundle or "", flight.items, flight.troubles, job_id)
+
+    def running_labels(self, prefix: str) -> frozenset[str]:
+        """Labels of our jobs that wait or run, whoever submitted them."""
+        names = (label_of(job.name) for job in self._jobs.queue(again=True))
+        return frozenset(name for name in names if name.startswith(prefix))
+
+    def forget(self, submission_id: str) -> None:
+        """Drop a task that has ended."""
+        with self._lock:
+            flight = self._flights.get(submission_id)
+            if flight and flight.end:
+                del self._flights[submission_id]
+
+    def cancel(self, submission_id: str) -> None:
+        """Cancel the task's job; a bundle that was stored already stays."""
+        with self._lock:
+            flight = self._flights.get(submission_id)
+        if flight and flight.job_id and not flight.end:
+            self._site.cancel(flight.job_id)
+            flight.due = 0.0
+
+    # files
+
+    def stat(self, endpoint: Endpoint, paths: Sequence[str]) -> Mapping[str, FileStat | None]:
+        """What lies at each path on the site's file system; of tape only jobs tell.
+
+        Raises:
+            MoverUnavailable: it can't be looked at.
+        """
+        if endpoint.name in self._near:
+            raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, f"{endpoint.name} is tape: only a job can look there")
+        return {path: self._site.stat(f"{endpoint.root_path}/{check_relative_path(path)}") for path in paths}
+
+    def verify(self, endpoint: Endpoint, copies: Sequence[CopyToVerify]) -> Mapping[CopyToVerify, CopyState]:
+        """What the newest proof of each copy says; UNKNOWN where there is none, then a job is asked for one.
+
+        A proof holds 24 hours and lies beside the files, where every process of ours finds it.
+        """
+        for copy in copies:
+            check_relative_path(copy.bundle or copy.path)
+        if endpoint.name in self._near:
+            return self._verification.of_bundles(endpoint, self._near[endpoint.name], copies)
+        tape = next((name for name, near in self._near.items() if near.name == endpoint.name), None)
+        if tape is None:
+            raise ValueError(f"{endpoint.name} is no endpoint of this mover")
+        return self._verification.of_files(endpoint, copies)
+
+    def rename(self, endpoint: Endpoint, old: str, new: str) -> None:
+        """Refused: nothing on tape is renamed.
+
+        Raises:
+            PathError: always.
+        """
+        raise PathError(f"rename of {old!r} to {new!r} on {endpoint.name}: nothing on tape is ever renamed")
+
+    def list_private(self, endpoint: Endpoint, folder: str) -> Mapping[str, FileStat]:
+        """Nothing: there is no private folder on tape."""
+        raise PathError(f"{endpoint.name} has no folder {folder!r}: on tape there are bundles alone")
+
+    def delete_private(self, endpoint: Endpoint, paths: Sequence[str]) -> None:
+        """Refused: nothing on tape is deleted.
+
+        Raises:
+            PathError: always.
+        """
+        raise PathError(f"{len(paths)} paths on {endpoint.name}: nothing on tape is ever deleted")
+
+    # bringing back
+
+    def retrieve(self, tape: Endpoint, key: str, bundle: str, members: Sequence[CopyToVerify]) -> Retrieved:
+        """Have members of a bundle brought back from tape; asked again until it is not ACTIVE.
+
+        Args:
+            tape: the endpoint.
+            key: names the retrieval for ever; another bundle or other members need another.
+            bundle: path below the root of ``tape``.
+            members: what to bring back. With size -1 and an empty sha256 the manifest in the bundle decides. None of
+                them: the manifest alone comes back.
+
+        Raises:
+            MoverUnavailable: the service is in trouble; ask again.
+            TaskRefused: a path can't be used at the site.
+        """
+        wanted = [(copy.path, copy.size, copy.sha256) for copy in members]
+        for path, _size, _sha256 in wanted:
+            user_path(path)
+        details = {"bundle": check_relative_path(bundle), "key": key, "members": wanted}
+        found = self._errand_done("retrieve", tape, key, details)
+        if isinstance(found, Retrieved):
+            return found
+        states = found.get("states")
+        known = {str(path): CopyState(state) for path, state in (states if isinstance(states, dict) else {}).items()}
+        return Retrieved(Retrieval.DONE, folder=str(found.get("folder")), states=known)
+
+    def list_bundles(self, tape: Endpoint, key: str) -> tuple[Retrieved, Sequence[str]]:
+        """Paths of all bundles below the root of ``tape``; asked again until it is not ACTIVE.
+
+        Raises:
+            MoverUnavailable: the service is in trouble; ask again.
+        """
+        found = self._errand_done("list", tape, key, {})
+        if isinstance(found, Retrieved):
+            return found, ()
+        bundles = found.get("bundles")
+        return Retrieved(Retrieval.DONE), [str(one) for one in bundles] if isinstance(bundles, list) else []
+
+    def read(self, near: Endpoint, path: str) -> bytes:
+        """A file on the site's file system, through the API: for small ones.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            MoverUnavailable: it can't be read now.
+        """
+        content = self._site.read(f"{near.root_path}/{check_relative_path(path)}")
+        if content is None:
+            raise FileNotFoundError(path)
+        return content
+
+    def _errand_done(
+        self, kind: str, tape: Endpoint, key: str, details: Mapping[str, object]
+    ) -> Retrieved | Mapping[str, object]:
+        """The result document of a job, or how far it is; a job that an outage ended is submitted again."""
+        if not _KEY.match(key):
+            raise ValueError(f"key {key!r}: up to 64 letters, digits and '-' were expected")
+        near = self._near[tape.name]
+        errand = Errand(kind, f"{kind}-{key}", f"dichroism_{kind}_{key}", near, tape, details)
+        if document := self._jobs.result(errand):
+            return document
+        if job := self._jobs.find(errand.job_name, again=True):
+            return Retrieved(Retrieval.ACTIVE, _said(job))
+        trouble = self._jobs.trouble(errand)
+        if trouble.kind and (end := reactions.react("", "", trouble, errand.work)).reason is None:
+            return Retrieved(Retrieval.FAILED, end.message)
+        job_id = self._jobs.begin(errand, self._settings)
+        return Retrieved(Retrieval.ACTIVE, f"job {job_id} was submitted. {trouble.message}".strip())
+
+
+def _progress(flight: Flight | None) -> Progress:
+    if flight is None:
+        return Progress(TaskState.LOST)
+    return flight.end or Progress(TaskState.ACTIVE, message=flight.message)
+
+
+def _said(job: Job) -> str:
+    waits = f" ({job.reason})" if job.reason and job.reason != "None" else ""
+    return f"job {job.job_id} is {job.state}{waits}"
