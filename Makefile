@@ -74,8 +74,12 @@ drift: setup ## Check that everything generated is as committed
 chart: setup ## Lint and render the Helm chart
 	@mkdir -p build && $(BIN)/python -m tests.chart > build/chart.yaml && echo "rendered to build/chart.yaml"
 
+.PHONY: node
+node: setup ## Test the installed chart on a real node: kubelet, containerd, our image (root)
+	CLUSTER=node $(BIN)/python -m pytest tests/integration/node $(TESTS)
+
 .PHONY: cluster-up
-cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|kubeconfig)
+cluster-up: setup ## Start a test cluster that stays (CLUSTER=auto|controlplane|kind|node|kubeconfig)
 	$(BIN)/python -m tests.cluster up --state $(STATE)
 
 .PHONY: cluster-down

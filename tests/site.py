@@ -208,9 +208,10 @@ class Site:
 
     # what is in the cluster
 
-    def objects(self, kind: type[R]) -> list[R]:
-        """All objects of a kind."""
-        answer = self.cluster.kubectl("get", kind.plural, "-n", self.namespace, "-o", "json", "--chunk-size=0")
+    def objects(self, kind: type[R], selector: str = "") -> list[R]:
+        """All objects of a kind, or those whose labels ``selector`` selects."""
+        chosen = ("-l", selector) if selector else ()
+        answer = self.cluster.kubectl("get", kind.plural, "-n", self.namespace, "-o", "json", "--chunk-size=0", *chosen)
         return [kind.parse(item) for item in yaml.load(answer, yaml.CSafeLoader)["items"]]
 
     def scans(self) -> dict[str, Scan]:
@@ -281,11 +282,11 @@ class Site:
         shown = self.cluster.kubectl("get", "scans,transfers,prunes", "-n", self.namespace)
         raise AssertionError(f"after {seconds:.0f} s still not: {what}\n{shown[-3000:]}\n{logs}")
 
-    def wait_until_succeeded(self, count: int, seconds: float = 180) -> dict[str, Scan]:
-        """Wait until so many Scans have Succeeded=True."""
+    def wait_until_succeeded(self, count: int, seconds: float = 180, selector: str = "") -> dict[str, Scan]:
+        """Wait until so many Scans, of those that ``selector`` selects, have Succeeded=True."""
 
         def done() -> dict[str, Scan] | None:
-            found = self.objects(Scan)
+            found = self.objects(Scan, selector)
             good = [one for one in found if one.condition(SUCCEEDED).status == ConditionStatus.TRUE]
             return {one.spec.path: one for one in found} if len(good) >= count else None
 

@@ -21,6 +21,8 @@ ANNOTATION_UNDO = f"{GROUP}/undo"
 """On a Prune: what lies in its trash is put back, and nothing of it goes while the annotation is there."""
 ANNOTATION_CLOSED = f"{GROUP}/closed"
 """On a Transfer to tape: which limit closed its bundle, or who asked for it."""
+ANNOTATION_REPLACES = f"{GROUP}/replaces"
+"""On a Prune that a command put in the place of another: the other's name, which no Scan shall go on naming."""
 ANNOTATION_MOVED_TO = f"{GROUP}/moved-to"
 """On a Scan whose file was renamed or moved after it was copied: its present path below the source endpoint's root."""
 

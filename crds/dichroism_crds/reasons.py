@@ -149,6 +149,9 @@ class EventReason(StrEnum):
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True
     TRASHED = "Trashed", "The files of a Prune lie in the trash.", False
     PRUNED = "Pruned", "The trash of a Prune was emptied.", False
+    BATCH_TRASHED = "BatchTrashed", "Files of a Prune were moved into the trash.", False
+    BATCH_DELETED = "BatchDeleted", "Files of a Prune were deleted from the trash.", False
+    BATCH_PUT_BACK = "BatchPutBack", "Files of a Prune were put back from the trash.", False
     KEPT = "Kept", "Due files were kept.", True
     CATALOGUE_NOT_TOLD = (
         "CatalogueNotTold",

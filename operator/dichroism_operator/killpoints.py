@@ -22,6 +22,7 @@ Point = Literal[
     "prune-told",
     "prune-scheduled",
     "retry-taken",
+    "copies-verified",
     "file-renamed",
     "trash-emptied",
     "run-shown",

@@ -100,6 +100,18 @@ class Lease:
                 if time.monotonic() - self._renewed_at > self._duration_s * 2 / 3:
                     raise LeaseLostError(f"Lease {self.name} could not be renewed: {error}") from error
 
+    def check_held(self) -> None:
+        """See that nobody else can have it yet, without a request; it says so even right after a long standstill.
+
+        A frozen process, or one whose event loop was blocked, goes on where it stood, before :meth:`hold` can look.
+
+        Raises:
+            LeaseLostError: two thirds of the Lease's time passed since it was renewed.
+        """
+        stale = time.monotonic() - self._renewed_at
+        if stale > self._duration_s * 2 / 3:
+            raise LeaseLostError(f"Lease {self.name} was not renewed for {stale:.0f} s: this process stood still")
+
     async def release(self) -> None:
         """Give the Lease back, so that the next one need not wait for its expiry."""
         try:

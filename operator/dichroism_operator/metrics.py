@@ -46,7 +46,7 @@ PRUNES_OVERDUE = Gauge(
 )
 PRUNE_KEPT = Gauge(
     "dichroism_prune_kept_files",
-    "Due files that stay, by the most frequent reason of their Prune",
+    "Due files that stay, by open reason; what a Prune has no room to name counts for its most frequent one",
     ["endpoint", "reason"],
     registry=REGISTRY,
 )

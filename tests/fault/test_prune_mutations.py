@@ -1,6 +1,6 @@
 """Each condition of a deletion is taken out of the source in turn: the adversary must notice every one of them.
 
-The Lease and the clocks are not among them: tests/integration/prune/test_prune_stop.py tries those.
+The clocks are not among them: tests/integration/prune/test_prune_stop.py tries those.
 """
 
 import os
@@ -18,7 +18,7 @@ import dichroism_operator
 from tests.cluster import Cluster
 from tests.fault.adversary.__main__ import VIOLATED
 
-SEED, FILES = 1, 120
+SEED, FILES = 1, {"traps": 120, "rivals": 4}
 AT_ONCE = 4
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,18 +32,23 @@ class Mutation:
     condition: str
     file: str
     edits: tuple[tuple[str, str], ...]
+    battle: str = "traps"
 
 
-def _one(condition: str, file: str, old: str, new: str) -> Mutation:
-    return Mutation(condition, file, ((old, new),))
+def _one(condition: str, file: str, old: str, new: str, battle: str = "traps") -> Mutation:
+    return Mutation(condition, file, ((old, new),), battle)
 
 
-DECISION, WORK = "prune/decision.py", "prune/work.py"
+DECISION, WORK, GATE = "prune/decision.py", "prune/work.py", "prune/gate.py"
 BUNDLE = "movers/bundle.py"
 SWITCH_IS_ON = 'return f"ConfigMap {STOP_PRUNE_CONFIGMAP} is there"'
+HELD = 'if holder not in ("", self.holder) and not expired:'
 NEEDS = "copies = {need.name: _recorded_copy(case, need.name) for need in case.prune.spec.needs}"
 
 MUTATIONS = (
+    # First, because these two wait for a Lease to run out, while the others work.
+    _one("Lease of another process", "lease.py", HELD, "if False:", "rivals"),
+    _one("Lease that ran out", GATE, "        self._lease.check_held()\n", "", "rivals"),
     _one("due date", DECISION, "if due is None or case.moment < due:", "if due is None:"),
     _one("retention of a proposal", DECISION, "case.rule.retention(*_proposals(case))", "case.rule.after"),
     _one("hold", DECISION, "if holds_on(case):", "if False:"),
@@ -98,11 +103,12 @@ def mutated(mutation: Mutation, folder: Path) -> Path:
     return folder
 
 
-def verdict(cluster: Cluster, folder: Path, mutation: Mutation | None = None) -> tuple[int, str]:
+def verdict(cluster: Cluster, folder: Path, mutation: Mutation | None = None, battle: str = "traps") -> tuple[int, str]:
     """Exit code and words of one battle with, or without, a condition taken out."""
+    kind = mutation.battle if mutation else battle
     first = [str(mutated(mutation, folder / "code"))] if mutation else []
-    arguments = [cluster.namespace(), str(folder / "site"), str(SEED), str(FILES)]
-    battle = subprocess.run(
+    arguments = [kind, cluster.namespace(), str(folder / "site"), str(SEED), str(FILES[kind])]
+    fought = subprocess.run(
         [sys.executable, "-m", "tests.fault.adversary", *arguments],
         cwd=REPOSITORY,
         env=cluster.environment() | {"PYTHONPATH": os.pathsep.join([*first, str(REPOSITORY)])},
@@ -111,11 +117,14 @@ def verdict(cluster: Cluster, folder: Path, mutation: Mutation | None = None) ->
         text=True,
         check=False,
     )
-    return battle.returncode, battle.stdout
+    return fought.returncode, fought.stdout
 
 
-def test_the_adversary_is_content_with_the_source_as_it_is(tmp_path: Path, crds: None, cluster: Cluster) -> None:
-    code, said = verdict(cluster, tmp_path)
+@pytest.mark.parametrize("battle", FILES)
+def test_the_adversary_is_content_with_the_source_as_it_is(
+    battle: str, tmp_path: Path, crds: None, cluster: Cluster
+) -> None:
+    code, said = verdict(cluster, tmp_path, battle=battle)
     assert code == 0, said
 
 

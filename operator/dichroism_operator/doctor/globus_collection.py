@@ -78,7 +78,7 @@ def look(globus: GlobusAccess, endpoint: Endpoint, described: Mapping[str, Any],
     seen = CollectionSeen(str(described.get("display_name") or ""), str(described.get("entity_type") or ""))
     seen = replace(seen, pauses=_pauses(globus, endpoint))
     try:
-        names = _names(globus, endpoint, "")
+        names = names_in(globus, endpoint, "")
         if names is None:
             return seen
         seen = replace(seen, root_listed=True, prepared=PRIVATE_DIR in names)
@@ -106,7 +106,7 @@ def _path(endpoint: Endpoint, relative: str) -> str:
     return f"{endpoint.collection_path.rstrip('/')}/{relative}"
 
 
-def _names(globus: GlobusAccess, endpoint: Endpoint, folder: str) -> set[str] | None:
+def names_in(globus: GlobusAccess, endpoint: Endpoint, folder: str) -> set[str] | None:
     """Names in a folder; None when it is not there."""
     try:
         listed = globus.ask(
@@ -123,7 +123,7 @@ def _names(globus: GlobusAccess, endpoint: Endpoint, folder: str) -> set[str] | 
 
 def _round_trip(globus: GlobusAccess, endpoint: Endpoint) -> bool:
     _make_folder(globus, endpoint, DOCTOR)
-    standing = sorted(filter(_OURS.match, _names(globus, endpoint, DOCTOR) or ()))
+    standing = sorted(filter(_OURS.match, names_in(globus, endpoint, DOCTOR) or ()))
     old = standing[0] if standing else secrets.token_hex(8)
     if not standing:
         _make_folder(globus, endpoint, f"{DOCTOR}/{old}")
@@ -135,7 +135,7 @@ def _round_trip(globus: GlobusAccess, endpoint: Endpoint) -> bool:
         ),
         once=True,
     )
-    found = _names(globus, endpoint, DOCTOR) or set()
+    found = names_in(globus, endpoint, DOCTOR) or set()
     return new in found and old not in found
 
 

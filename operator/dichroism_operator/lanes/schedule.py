@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dichroism_crds.client import AlreadyExists
 from dichroism_crds.config import Beamline
 from dichroism_crds.kinds import Prune, PruneItem, PrunePhase, PruneStatus, Scan, ScheduledPrune, Step
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
+from dichroism_crds.names import ANNOTATION_REPLACES, LABEL_BEAMLINE, LABEL_ENDPOINT, number_of
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import calendar, killpoints, lifecycle, wording
@@ -107,8 +107,12 @@ class ScheduleLane(StepLane):
         for prune in prunes:
             for item in prune.spec.items:
                 entries[item.scan].append((item, calendar.entry_of(prune)))
-        existing = existing | {prune.name for prune in prunes}
-        told = await asyncio.gather(*(self._tell_scan(scan, entries[scan.name], existing, trouble) for scan in scans))
+        # One that was replaced may be there for a moment still, and may have stood under another endpoint's name.
+        replaced = {prune.metadata.annotations.get(ANNOTATION_REPLACES, "") for prune in prunes}
+        existing = (existing | {prune.name for prune in prunes}) - replaced
+        told = await asyncio.gather(
+            *(self._tell_scan(scan, entries[scan.name], existing, replaced, trouble) for scan in scans)
+        )
         if not trouble:
             STEPS_DONE.labels(self.beamline.name, self.step, "done").inc(sum(told))
         killpoints.reach("prune-told")
@@ -121,6 +125,7 @@ class ScheduleLane(StepLane):
         scan: Scan,
         entries: Sequence[tuple[PruneItem, ScheduledPrune]],
         existing: set[str],
+        replaced: set[str],
         trouble: Trouble | None,
     ) -> bool:
         """PruneScheduled becomes True when every configured prune is named and its CronJob is there and running."""
@@ -131,7 +136,7 @@ class ScheduleLane(StepLane):
             for item, entry in entries:
                 if calendar.describes(item, fresh):
                     others = [old for old in fresh.status.prune if old.endpoint != entry.endpoint]
-                    fresh.status.prune = [*others, entry]
+                    fresh.status.prune = [*(old for old in others if old.prune not in replaced), entry]
             if calendar.missing_prunes(fresh, self.beamline, existing):
                 return True
             if trouble:

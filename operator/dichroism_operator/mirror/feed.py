@@ -30,6 +30,9 @@ MARGIN = timedelta(minutes=10)
 """A transition is stamped before it is written, and the clocks of two nodes differ: so much before the watermark is
 looked at once more, which costs a request and shows nothing twice."""
 
+TIDY_APART = timedelta(minutes=1)
+"""Of the watermark, between two times at which what was shown long ago is forgotten."""
+
 T = TypeVar("T")
 
 
@@ -51,6 +54,7 @@ class Backlog(Generic[T]):
         self._due: dict[str, Due[T]] = {}
         self._heap: list[tuple[datetime, str]] = []
         self._shown: dict[str, datetime] = {}
+        self._tidied = EPOCH
         self._taken: dict[str, Due[T]] = {}
         self._dropped: datetime | None = None
         self._dropped_before: datetime | None = None
@@ -113,9 +117,10 @@ class Backlog(Generic[T]):
 
     def raise_floor(self, moment: datetime) -> None:
         """All changes up to a moment have been shown."""
-        if moment > self.floor:
-            self.floor = moment
-            # Only what the margin lets through again has to be remembered.
+        self.floor = max(self.floor, moment)
+        if self.floor - self._tidied > TIDY_APART:
+            # Only what the margin lets through again has to be remembered. Not at every step of a long backlog.
+            self._tidied = self.floor
             self._shown = {uid: changed for uid, changed in self._shown.items() if changed > moment - MARGIN}
 
 

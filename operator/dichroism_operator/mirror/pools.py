@@ -9,6 +9,9 @@ from dichroism_operator.mirror.errors import MirrorOff, NotThere, RequestRefused
 from dichroism_operator.mirror.names import POOL_TYPE, TAG, Deployment, Layout, Pool
 from dichroism_operator.mirror.server import PrefectServer
 
+_OURS = "Shows what the dichroism operator does. Paused for good: nothing in it is ever run."
+"""Description of our pools. One that was taken over keeps its type, and is known as ours by this."""
+
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +33,46 @@ class PoolInUse(MirrorOff):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What Prefect has of the layout; None where it has nothing."""
+
+    pools: tuple[tuple[Pool, dict[str, Any] | None], ...]
+    deployments: tuple[tuple[Deployment, dict[str, Any] | None], ...]
+
+
+async def look(server: PrefectServer, layout: Layout) -> Standing:
+    """Find everything; nothing is changed.
+
+    Raises:
+        MirrorError: Prefect does not answer, or refuses us.
+    """
+    return Standing(
+        tuple([(pool, await _find_pool(server, pool.name)) for pool in layout.pools]),
+        tuple([(one, await _find_deployment(server, one)) for one in layout.deployments]),
+    )
+
+
+async def check_unused(server: PrefectServer, standing: Standing) -> None:
+    """See that nobody else uses what stands there.
+
+    Raises:
+        PoolInUse: somebody does.
+        MirrorError: Prefect does not answer, or refuses us.
+    """
+    for pool, found in standing.pools:
+        if found:
+            await _check_pool(server, pool, found)
+    for deployment, found in standing.deployments:
+        _check_deployment(deployment, found)
+
+
+async def queues_of(server: PrefectServer, pool: str) -> list[dict[str, Any]]:
+    """The queues of a work pool."""
+    _, queues = await server.call("list queues", "POST", f"/work_pools/{quote(pool)}/queues/filter", {})
+    return list(queues or ())
+
+
 async def prepare(server: PrefectServer, layout: Layout, *, take_over: bool) -> Prepared:
     """Make sure that everything is there and every pool is paused; repeated, it changes nothing.
 
@@ -40,19 +83,14 @@ async def prepare(server: PrefectServer, layout: Layout, *, take_over: bool) -> 
         MirrorOff: Prefect does not answer, refuses us or the setup.
     """
     try:
-        pools = [(pool, await _find_pool(server, pool.name)) for pool in layout.pools]
-        deployments = [(one, await _find_deployment(server, one)) for one in layout.deployments]
+        standing = await look(server, layout)
         if not take_over:
-            for pool, found in pools:
-                if found:
-                    await _check_pool(server, pool, found)
-            for deployment, found in deployments:
-                _check_deployment(deployment, found)
+            await check_unused(server, standing)
         changes: list[str] = []
-        for pool, found in pools:
+        for pool, found in standing.pools:
             changes += await _put_pool(server, pool, found)
         ids = {}
-        for deployment, found in deployments:
+        for deployment, found in standing.deployments:
             if found is None or not _as_wanted(found, deployment):
                 found = await _put_deployment(server, deployment)
                 changes.append(f"deployment {deployment.flow}/{deployment.name}")
@@ -87,7 +125,7 @@ async def _find_deployment(server: PrefectServer, wanted: Deployment) -> dict[st
 
 async def _check_pool(server: PrefectServer, pool: Pool, found: dict[str, Any]) -> None:
     """See whether somebody works with a pool. Workers at one of ours that is paused get nothing and lose nothing."""
-    if found.get("type") != POOL_TYPE:
+    if not _is_ours(found):
         raise PoolInUse(f"the work pool {pool.name} has the type {found.get('type')!r}, which is not the mirror's")
     if found.get("is_paused"):
         return
@@ -96,6 +134,10 @@ async def _check_pool(server: PrefectServer, pool: Pool, found: dict[str, Any]) 
     if workers:
         names = ", ".join(str(one.get("name")) for one in workers[:3])
         raise PoolInUse(f"the work pool {pool.name} has live workers ({names})")
+
+
+def _is_ours(pool: dict[str, Any]) -> bool:
+    return pool.get("type") == POOL_TYPE or pool.get("description") == _OURS
 
 
 def _check_deployment(wanted: Deployment, found: dict[str, Any] | None) -> None:
@@ -111,15 +153,18 @@ async def _put_pool(server: PrefectServer, pool: Pool, found: dict[str, Any] | N
             "name": pool.name,
             "type": POOL_TYPE,
             "is_paused": True,
-            "description": "Shows what the dichroism operator does. Paused for good: nothing in it is ever run.",
+            "description": _OURS,
         }
         await server.call("make pool", "POST", "/work_pools/", body)
         changes.append(f"work pool {pool.name}, paused")
+    elif not _is_ours(found):
+        body = {"is_paused": True, "description": _OURS}
+        await server.call("take pool", "PATCH", f"/work_pools/{quote(pool.name)}", body)
+        changes.append(f"work pool {pool.name}, taken over and paused")
     elif not found.get("is_paused"):
         await server.call("pause pool", "PATCH", f"/work_pools/{quote(pool.name)}", {"is_paused": True})
         changes.append(f"work pool {pool.name}, paused again")
-    _, queues = await server.call("list queues", "POST", f"/work_pools/{quote(pool.name)}/queues/filter", {})
-    there = {one.get("name") for one in queues or ()}
+    there = {one.get("name") for one in await queues_of(server, pool.name)}
     for queue in pool.queues:
         if queue not in there:
             await server.call("make queue", "POST", f"/work_pools/{quote(pool.name)}/queues", {"name": queue})

@@ -21,7 +21,7 @@ from dichroism_operator.mirror.errors import MirrorOff, NotThere, RequestRefused
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 """Seconds; a server on SQLite that is asked by many answers late."""
-BUSY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+BUSY_WAITS_S = (0.1, 0.4, 1.0, 2.0, 4.0, 8.0, 15.0)
 """A server on SQLite answers 'database is locked' (503) to every twentieth creation or so, having done nothing, and is
 well a moment later."""
 LONGEST_RATE_WAIT_S = 300.0
@@ -85,6 +85,11 @@ class PrefectServer:
         # In a thread: reading the machine's certificates takes a while, in which the lanes would stand still.
         http = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT, limits=httpx.Limits(max_connections=2))
         return cls(url, http, pace=pace)
+
+    @classmethod
+    def at(cls, url: str, authorization: Callable[[], str]) -> Self:
+        """The server at an address, for a few questions of a person."""
+        return cls(url, httpx.AsyncClient(timeout=TIMEOUT), authorization=authorization)
 
     async def __aenter__(self) -> Self:
         return self

@@ -54,13 +54,22 @@ def build_slots(config: Config) -> dict[str, Slots]:
 
 
 def mover_for(config: Config, movers: Mapping[str, Mover], endpoint: str) -> Mover:
-    """The mover of an endpoint: that of the hop which makes copies on it, else of the hop which reads from it."""
+    """The mover of an endpoint."""
+    return movers[mover_name(config, endpoint)]
+
+
+def mover_name(config: Config, endpoint: str) -> str:
+    """Its name: that of the hop which makes copies on the endpoint, else of the hop which reads from it.
+
+    Raises:
+        ValueError: no hop does.
+    """
     for hop in _hops(config):
         if hop.destination == endpoint:
-            return movers[hop.mover]
+            return hop.mover
     for hop in _hops(config):
         if hop.source == endpoint:
-            return movers[hop.mover]
+            return hop.mover
     raise ValueError(f"no hop of the configuration uses endpoint {endpoint}")
 
 

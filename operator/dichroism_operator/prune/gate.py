@@ -29,8 +29,14 @@ class Gate:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._lease: Lease | None = None
         self._holding: asyncio.Task[None] | None = None
         self.signalled = False
+
+    @property
+    def holder(self) -> str | None:
+        """Who we are in the Lease, while it is ours."""
+        return self._lease.holder if self._lease else None
 
     async def before_batch(self) -> None:
         """Ask everything.
@@ -52,9 +58,10 @@ class Gate:
         """
         if self.signalled:
             raise PruningStoppedError("the process was asked to end")
-        if self._holding is None or self._holding.done():
+        if self._lease is None or self._holding is None or self._holding.done():
             lost = self._holding.exception() if self._holding and not self._holding.cancelled() else None
             raise LeaseLostError(str(lost or "the Lease is not held"))
+        self._lease.check_held()
 
     @asynccontextmanager
     async def holding(self, name: str) -> AsyncIterator[None]:
@@ -72,11 +79,11 @@ class Gate:
             if asyncio.get_running_loop().time() > deadline:
                 raise LeaseTakenError(f"another process holds the Lease {name} and is pruning: nothing to do here")
             await asyncio.sleep(ASK_AGAIN_S)
-        self._holding = asyncio.create_task(lease.hold(), name=name)
+        self._lease, self._holding = lease, asyncio.create_task(lease.hold(), name=name)
         try:
             yield
         finally:
-            task, self._holding = self._holding, None
+            task, self._lease, self._holding = self._holding, None, None
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await lease.release()

@@ -124,6 +124,7 @@ async def _one(run: Run, name: str, beamline: str) -> None:
         try:
             await work.do()
         finally:
+            work.audit.close()
             run.note_untold(work.prune)
     except NotFound:
         log.info("%s was deleted", name)

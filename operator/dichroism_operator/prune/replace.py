@@ -43,18 +43,18 @@ async def replace(api: Api, beamline: str, name: str, plan: Plan) -> list[str]:
         wanted = plan(fresh)
         if wanted is None:
             return []
-        made = [await _create(api, spec) for spec in wanted.specs]
+        made = [await _create(api, spec, name) for spec in wanted.specs]
         gate.before_file()
         await api.delete(Prune, name)
     return made
 
 
-async def _create(api: Api, spec: PruneSpec) -> str:
+async def _create(api: Api, spec: PruneSpec, replaces: str) -> str:
     """Create it with the next free number; the creation is the claim."""
     for _ in range(ATTEMPTS):
         selector = f"{LABEL_ENDPOINT}={spec.endpoint.name}"
         taken = [number_of(one.name) async for one in api.list_metadata(Prune, label_selector=selector)]
-        wanted = replacement.named(spec, max(taken, default=0) + 1)
+        wanted = replacement.named(spec, max(taken, default=0) + 1, replaces)
         try:
             made = await api.create(wanted)
         except AlreadyExists:

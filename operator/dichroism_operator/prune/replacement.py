@@ -11,7 +11,7 @@ from datetime import datetime
 
 from dichroism_crds.config import Config, PruneRule
 from dichroism_crds.kinds import Metadata, Prune, PruneBundle, PruneItem, PrunePhase, PruneSpec, RecordedEndpoint
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, prune_name
+from dichroism_crds.names import ANNOTATION_REPLACES, LABEL_BEAMLINE, LABEL_ENDPOINT, prune_name
 from dichroism_operator.calendar import recorded
 from dichroism_operator.planning import not_before
 from dichroism_operator.prune.outcome import settled_before
@@ -93,12 +93,13 @@ def unsettled(prune: Prune) -> list[PruneItem]:
     return [item for item in prune.spec.items if item.path not in settled]
 
 
-def named(spec: PruneSpec, number: int) -> Prune:
-    """The Prune of a spec with that number of its endpoint."""
+def named(spec: PruneSpec, number: int, replaces: str) -> Prune:
+    """The Prune of a spec with that number of its endpoint, in the place of another one."""
     return Prune(
         metadata=Metadata(
             name=prune_name(spec.endpoint.name, spec.not_before.date(), number),
             labels={LABEL_BEAMLINE: spec.beamline, LABEL_ENDPOINT: spec.endpoint.name},
+            annotations={ANNOTATION_REPLACES: replaces},
         ),
         spec=spec,
     )

@@ -19,6 +19,7 @@ from dichroism_operator.movers.base import CopyState, FileStat
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.prune import decision, outcome
 from dichroism_operator.prune.account import Account
+from dichroism_operator.prune.audit import Action, Audit
 from dichroism_operator.prune.decision import Case, decide
 from dichroism_operator.prune.gate import PruningStoppedError
 from dichroism_operator.prune.ledger import Entry, Ledger
@@ -47,6 +48,7 @@ class PruneWork:
         self.items = prune.spec.items
         self.ledger: Ledger | None = None
         self.account = Account.of(prune)
+        self.audit = Audit(run, prune)
         self.started = False
 
     @property
@@ -115,10 +117,12 @@ class PruneWork:
     async def _undo(self, ledger: Ledger) -> None:
         """Put everything back that still lies in the trash, even while pruning is stopped: nothing is lost by it."""
         todo = self._not_settled()
-        for entry in ledger.entries:
-            await self._put_back(entry, KeptReason.SUSPENDED if entry.intact else KeptReason.SOURCE_CHANGED)
-        for batch in _batches(todo):
-            await self._sight(batch)
+        for batch in _batches(ledger.entries):
+            for entry in batch:
+                await self._put_back(entry, KeptReason.SUSPENDED if entry.intact else KeptReason.SOURCE_CHANGED)
+            self.audit.close()
+        for indexes in _batches(todo):
+            await self._sight(indexes)
         if ledger.entries:
             self.ledger = await self.trash.read()
 
@@ -176,6 +180,7 @@ class PruneWork:
                 self.account.keep(index, reason)
             else:
                 await self._into_trash(index, cases[index])
+        self.audit.close()
 
     async def _into_trash(self, index: int, case: Case) -> None:
         size = case.item.size
@@ -195,6 +200,7 @@ class PruneWork:
             if isinstance(result, KeptReason):
                 return self.account.keep(index, result)
             self.account.moved.add(index)
+            self.audit.note(Action.TRASHED, case.item.path, size)
             log.debug("%s is in the trash", case.item.path, extra={"prune": self.prune.name})
         self.run.into_trash.take(size)
         self.run.summary.trashed += 1
@@ -263,6 +269,7 @@ class PruneWork:
         self.run.gate.before_file()
         await self.record.write(lambda prune: outcome.emptying(prune, files, size, now()))
         self.account.worked = True
+        told: set[str] = set()
         try:
             for batch in _batches(doomed):
                 await self.run.before_batch()
@@ -271,12 +278,20 @@ class PruneWork:
                     self.account.kept.update({entry.index: KeptReason.SUSPENDED for entry in batch})
                     continue
                 await self.trash.delete(batch)
+                for entry in batch:
+                    self.audit.note(Action.DELETED, entry.item.path, entry.found.size)
+                    told.add(entry.path)
+                self.audit.close()
         except OSError as error:
             log.error("%s: its trash can't be emptied: %s", self.prune.name, error)
             self.run.summary.troubles.append(f"{self.prune.name}: {error}")
         self.ledger = await self.trash.read()
         left = {entry.path for entry in self.ledger.entries}
-        self._account_deleted([entry for entry in doomed if entry.path not in left])
+        gone = [entry for entry in doomed if entry.path not in left]
+        self._account_deleted(gone)
+        for entry in gone:
+            if entry.path not in told:  # of a batch that failed half-way
+                self.audit.note(Action.DELETED, entry.item.path, entry.found.size)
         for entry in doomed:
             if entry.path in left:
                 self.account.kept.setdefault(entry.index, KeptReason.UNREADABLE)
@@ -296,7 +311,10 @@ class PruneWork:
         else:
             self.run.gate.before_file()
             self.account.worked = True
-            reason = await self.trash.put_back(entry) or reason
+            hindered = await self.trash.put_back(entry)
+            if hindered is None:
+                self.audit.note(Action.PUT_BACK, entry.item.path, entry.found.size)
+            reason = hindered or reason
         self.run.summary.put_back += reason not in (KeptReason.ORIGINAL_OCCUPIED, KeptReason.UNREADABLE)
         self.account.kept[entry.index] = reason
 
@@ -319,6 +337,7 @@ class PruneWork:
         """Verify the needed copies; after a long one everything that people may have changed is read again."""
         started = time.monotonic()
         states = await bundles.states(cases)
+        killpoints.reach("copies-verified")
         if time.monotonic() - started > FRESH_S:
             await self.run.before_batch()
             await self.record.refresh()

@@ -12,6 +12,7 @@ from globus_sdk import TransferData
 from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.schema import crd_yaml
 from dichroism_operator.doctor.globus_collection import DOCTOR
+from dichroism_operator.flight.field import FLIGHT, STANDING
 from tests.cluster import Cluster
 from tests.emulators.globus.process import CLIENT, GlobusEmulator
 from tests.emulators.globus.sdk import transfer_client
@@ -190,6 +191,19 @@ def test_headers_are_read_over_https_where_nothing_is_mounted(doctor: Callable[.
 def test_without_credentials_nobody_knows_whether_headers_can_be_read(doctor: Callable[..., Answer]) -> None:
     answer = doctor("header", GLOBUS_CLIENT_SECRET="guessed")
     answer.assert_found("header/BL402", "not_checked", "could not be asked", "globus")
+
+
+def test_the_file_of_the_flight_checks_is_missed_until_it_stands_there(
+    service: GlobusEmulator, doctor: Callable[..., Answer]
+) -> None:
+    field = root_of(service, SOURCE) / FLIGHT
+    doctor("flight").assert_found(
+        "flight/BL402", "problem", f"data402 has no {FLIGHT}/", f"/dtn/data/{FLIGHT}/{STANDING}"
+    )
+    (field / PRIVATE_DIR).mkdir(parents=True)
+    doctor("flight").assert_found("flight/BL402", "problem", f"data402 has no {FLIGHT}/{STANDING}:")
+    (field / STANDING).write_bytes(b"anything")
+    doctor("flight").assert_fine("flight/BL402")
 
 
 def test_tasks_that_nobody_waits_for_or_that_are_held_are_named(

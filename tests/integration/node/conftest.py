@@ -1,22 +1,38 @@
 """These tests need a cluster whose pods really run from images: ``make node``."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, node
+from tests.cluster import Cluster, ClusterError, node
 from tests.cluster.image import project_image
 from tests.integration.node.release import Release
 
 
+def lacking() -> str | None:
+    """Why these tests cannot run here; None when they can."""
+    if os.environ.get("CLUSTER") != node.NAME:
+        return "needs a real node, whose first build takes minutes: run `make node`"
+    return node.unavailable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the image: it takes minutes the first time, and a test has a time limit."""
+    if session.config.option.collectonly or lacking():
+        return
+    if any("with_image" in getattr(item, "fixturenames", ()) for item in session.items):
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled(), contextlib.suppress(ClusterError):
+            project_image()  # a test that needs it says why it could not be built
+
+
 @pytest.fixture(scope="session", autouse=True)
 def real_node() -> None:
-    """Skip unless a real node is asked for and this machine can run one."""
-    if os.environ.get("CLUSTER") != node.NAME:
-        pytest.skip("needs a real node, whose first build takes minutes: run `make node`")
-    if reason := node.unavailable():
+    """Skip where no real node is asked for, or this machine can run none."""
+    if reason := lacking():
         pytest.skip(reason)
 
 

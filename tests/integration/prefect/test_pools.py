@@ -64,7 +64,10 @@ async def test_a_pool_of_another_type_is_left_untouched_unless_it_is_taken_over(
     assert len(empty_prefect.ask("POST", "/work_pools/filter", {})) == 1
     async with client(empty_prefect.url) as server:
         await prepare(server, layout(config()), take_over=True)
-    assert empty_prefect.ask("GET", f"/work_pools/{POOL}")["is_paused"]
+        taken = empty_prefect.ask("GET", f"/work_pools/{POOL}")
+        again = await prepare(server, layout(config()), take_over=False)
+    assert (taken["is_paused"], taken["type"]) == (True, "process")
+    assert again.changes == (), "it stays ours when takeOver is taken back"
 
 
 async def test_a_pool_with_a_live_worker_is_left_untouched(empty_prefect: PrefectServerProcess) -> None:

@@ -1,10 +1,10 @@
 """The calendar as metrics: what an alert on overdue or kept files rests on."""
 
 from dichroism_crds.config import load
-from dichroism_crds.kinds import Dataset, Prune
+from dichroism_crds.kinds import Dataset, KeptItem, Prune, PruneStatus
 from dichroism_operator.board import Board
 from dichroism_operator.lanes.base import Context
-from dichroism_operator.lanes.calendar_gauges import CalendarGauges
+from dichroism_operator.lanes.calendar_gauges import CalendarGauges, open_reasons
 from dichroism_operator.metrics import REGISTRY
 from dichroism_operator.recorder import Recorder
 from dichroism_operator.statuswriter import StatusWriter
@@ -33,15 +33,26 @@ async def test_prunes_that_nobody_carries_out_are_counted_as_overdue(site: Site)
 
 
 async def test_kept_files_are_counted_by_reason_and_freed_bytes_when_they_are_gone(site: Site) -> None:
-    prune = await site.due(3)
+    prune = await site.due(5)
     (site.roots["nersc402"] / prune.spec.items[0].path).unlink()
+    site.configure(holds=[{"path": prune.spec.items[1].path, "by": "somebody", "reason": "looked at"}])
+    (site.data / prune.spec.items[2].path).unlink()
     await site.run_here()
     await count(site)
     assert value("prune_kept_files", reason="CopyMissing") == 1
+    assert value("prune_kept_files", reason="Held") == 1
+    assert value("prune_kept_files", reason="AlreadyGone") is None
     await site.age_trash(prune)
     await site.run_here()
     await count(site)
-    assert value("prune_freed_bytes") == sum(item.size for item in prune.spec.items[1:])
+    assert value("prune_freed_bytes") == sum(item.size for item in prune.spec.items[3:])
+
+
+def test_files_that_a_status_has_no_room_to_name_count_for_the_most_frequent_reason() -> None:
+    kept = [KeptItem(path=f"{number}.txt", reason="CopyMissing" if number else "Held") for number in range(100)]
+    assert open_reasons(PruneStatus(kept=kept, kept_count=150)) == {"Held": 1, "CopyMissing": 149}
+    kept[-1] = KeptItem(path="gone.txt", reason="AlreadyGone")
+    assert open_reasons(PruneStatus(kept=kept, kept_count=150)) == {"Held": 1, "CopyMissing": 98}
 
 
 async def test_prunes_of_which_the_catalogue_was_not_told_are_counted(site: Site) -> None:

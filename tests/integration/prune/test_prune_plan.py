@@ -4,9 +4,16 @@ import shutil
 from datetime import timedelta
 
 from dichroism_crds.client import NotFound
-from dichroism_crds.kinds import Metadata, Prune, PrunePhase
-from dichroism_crds.names import LABEL_ENDPOINT
+from dichroism_crds.config import load
+from dichroism_crds.kinds import Metadata, Prune, PrunePhase, Scan
+from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_crds.timestamps import now
+from dichroism_operator.board import Board
+from dichroism_operator.calendar import entry_of
+from dichroism_operator.lanes.base import Context
+from dichroism_operator.lanes.schedule import ScheduleLane
+from dichroism_operator.recorder import Recorder
+from dichroism_operator.statuswriter import StatusWriter
 from tests.integration.prune.site import Site
 
 
@@ -103,6 +110,34 @@ async def test_a_moved_copy_is_read_before_its_prunes_mean_the_new_folder(site: 
     except NotFound:
         return
     raise AssertionError("the old Prune is still there")
+
+
+async def test_a_scan_does_not_go_on_naming_the_prune_of_an_endpoint_that_has_another_name_now(site: Site) -> None:
+    site.configure(also_disk=True)
+    scans = site.finished_scans(2)
+    now_called = await site.schedule(scans, 7)
+    other = await site.schedule(scans, endpoint="nersc402")
+    endpoint = now_called.spec.endpoint.model_copy(update={"name": "acq402"})
+    metadata = Metadata(name="acq402-20260101-0001", labels={LABEL_BEAMLINE: "BL402", LABEL_ENDPOINT: "acq402"})
+    spec = now_called.spec.model_copy(update={"endpoint": endpoint})
+    old = await site.api.create(Prune(metadata=metadata, spec=spec))
+    await mark_scheduled(site, old)
+    await site.api.delete(Prune, now_called.name)
+    for scan in scans:
+        made = await site.api.create(scan)
+        status = scan.status.model_copy(update={"prune": [entry_of(old), entry_of(other)]})
+        await site.api.replace_status(made.model_copy(update={"status": status}))
+
+    done = site.change_plan("rebind", "acq402", "data402", "--yes")
+    assert done.code == 0, done.out + done.log
+    (new,) = await prunes(site)
+    config, board = load(site.config_file), Board()
+    writer = StatusWriter(site.api, config, board, {}, lambda _: None)
+    context = Context(site.api, config, board, writer, Recorder(site.api, "test"), {})
+    await ScheduleLane(context, config.beamlines["BL402"]).turn()
+    for scan in scans:
+        told = (await site.api.get(Scan, scan.name)).status.prune
+        assert {(entry.endpoint, entry.prune) for entry in told} == {("nersc402", other.name), ("data402", new.name)}
 
 
 async def test_a_folder_with_other_files_is_not_taken_for_the_moved_one(site: Site) -> None:
