@@ -10,8 +10,8 @@ from dichroism_crds.kinds import ConditionStatus, Scan, Step
 from dichroism_crds.names import LABEL_ORIGIN, PRIVATE_DIR, Origin
 from dichroism_crds.reasons import Reason
 from dichroism_operator.movers.bundle import MANIFEST
-from tests.fault.campaign import Campaign, members_of
-from tests.fault.supervisor import LEASE_SECONDS
+from tests.fault.campaign import Campaign, Key, members_of
+from tests.fault.supervisor import Supervisor
 from tests.site import BEAMLINES, Site
 
 PATIENCE_S = 400
@@ -42,12 +42,12 @@ def lose_the_cluster(site: Site) -> None:
 @pytest.mark.timeout(1200)
 def test_nothing_that_is_on_tape_is_packed_again_when_cluster_and_journal_are_lost(site: Site) -> None:
     campaign = Campaign(site)
-    first, watcher = site.operator("operator-1"), site.watcher("watcher-1")
-    first.start(DICHROISM_LEASE_SECONDS=LEASE_SECONDS)
+    watcher = site.watcher("watcher-1")
     old = campaign.write(BEFORE)
-    watcher.start()
-    before = site.wait_until_succeeded(len(old), PATIENCE_S)
-    assert (watcher.stop(), first.stop()) == (0, 0)
+    with Supervisor(site.operator("operator-1")):
+        watcher.start()
+        before = site.wait_until_succeeded(len(old), PATIENCE_S)
+        assert watcher.stop() == 0
     by_402 = [before[path] for beamline, path in old if beamline == "BL402"]
     forgotten, damaged = by_402[0], by_402[1]
     assert forgotten.status.dataset
@@ -58,27 +58,10 @@ def test_nothing_that_is_on_tape_is_packed_again_when_cluster_and_journal_are_lo
     site.scicat.kill()
 
     site.watcher("watcher-2").start()
-    second = site.operator("operator-2").start(DICHROISM_LEASE_SECONDS=LEASE_SECONDS)
-    site.wait_for(lambda: len(site.objects(Scan)) == len(old), "the watcher tells of everything again", PATIENCE_S)
-    new = campaign.write(1)
-
-    def new_ones_are_archived() -> bool:
-        scans = site.scans()
-        return all(path in scans and archived(scans[path]) for _, path in new)
-
-    site.wait_for(new_ones_are_archived, "live files go to tape although the catalogue is down", PATIENCE_S)
-    waiting = [site.scans()[path] for _, path in old]
-    assert {scan.metadata.labels[LABEL_ORIGIN] for scan in waiting} == {Origin.RECOVERED}
-    assert not any(map(archived, waiting))
-    site.wait_for(
-        lambda: (
-            {site.scans()[path].condition(Step.ARCHIVED).reason for _, path in old} == {Reason.CATALOGUE_UNAVAILABLE}
-        ),
-        "what may be on tape waits for the catalogue",
-    )
-    site.scicat.start()
-    after = site.wait_until_succeeded(len(old) + len(new), PATIENCE_S)
-    assert second.stop() == 0
+    second = site.operator("operator-2")
+    with Supervisor(second):
+        after = found_again(site, campaign, old)
+    new = [key for key in campaign.originals if key not in old]
 
     for _, path in old:
         if path == damaged.spec.path:
@@ -107,3 +90,27 @@ def on_tape_of(scan: Scan) -> tuple[str, str | None]:
     copy = scan.copy_on(f"hpss{scan.spec.beamline[2:]}")
     assert copy is not None
     return copy.path, copy.member
+
+
+def found_again(site: Site, campaign: Campaign, old: list[Key]) -> dict[str, Scan]:
+    """Live files go to tape while the others wait for the catalogue, until that is back and all have succeeded."""
+    site.wait_for(lambda: len(site.objects(Scan)) == len(old), "the watcher tells of everything again", PATIENCE_S)
+    new = campaign.write(1)
+
+    def new_ones_are_archived() -> bool:
+        scans = site.scans()
+        return all(path in scans and archived(scans[path]) for _, path in new)
+
+    site.wait_for(new_ones_are_archived, "live files go to tape although the catalogue is down", PATIENCE_S)
+    waiting = [site.scans()[path] for _, path in old]
+    assert {scan.metadata.labels[LABEL_ORIGIN] for scan in waiting} == {Origin.RECOVERED}
+    assert not any(map(archived, waiting))
+
+    def all_wait() -> bool:
+        scans = site.scans()
+        reasons = {scans[path].condition(Step.ARCHIVED).reason for _, path in old}
+        return reasons == {Reason.CATALOGUE_UNAVAILABLE}
+
+    site.wait_for(all_wait, "what may be on tape waits for the catalogue", PATIENCE_S)
+    site.scicat.start()
+    return site.wait_until_succeeded(len(old) + len(new), PATIENCE_S)
