@@ -13,7 +13,7 @@ from dichroism_crds.kinds import Scan
 from dichroism_crds.names import PRIVATE_DIR
 from tests.fault.campaign import Campaign, copy_on, files_below, original_of, succeeded
 from tests.fault.conftest import quick
-from tests.fault.supervisor import LEASE_SECONDS, Supervisor
+from tests.fault.supervisor import Supervisor
 from tests.site import BEAMLINES, Site
 
 FEW, MANY = 200, 1000
@@ -62,7 +62,7 @@ def test_all_files_come_back_from_tape_alone(site: Site, full: bool, tables: dic
         beamline["archive"]["bundle"] = {"target": "100MB", "max_files": 40, "max_age": "5s"}
     site.install(document)
     campaign = Campaign(site)
-    with Supervisor(site.operator(), DICHROISM_LEASE_SECONDS=LEASE_SECONDS):
+    with Supervisor(site.operator()):
         campaign.add(count // 2)
         scans = site.wait_until_succeeded(count, 900)
         replaced = rewrite(site, campaign, scans[next(iter(wanted(campaign, "BL402")))])
