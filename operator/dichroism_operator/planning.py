@@ -91,7 +91,7 @@ def halves(scans: Sequence[Scan], failed: Iterable[Transfer]) -> list[Scan]:
         named = {item.uid for item in transfer.spec.items}
         if scans[0].metadata.uid in named:
             together = [scan for scan in scans if scan.metadata.uid in named]
-            return together[: max(1, len(named) // 2)]
+            return together[: (len(named) + 1) // 2]
     suspects = {item.uid for one in broken for item in one.spec.items}
     return [scan for scan in scans if scan.metadata.uid not in suspects]
 

@@ -8,6 +8,7 @@ import pytest
 
 from dichroism_crds.kinds import Scan, Step
 from dichroism_crds.reasons import EventReason, Reason
+from dichroism_operator.lanes.transfer import REFUSED_FREELY
 from dichroism_operator.movers.choice import GLOBUS_POLL
 from tests.cluster import Cluster
 from tests.emulators.globus.faults import Action
@@ -133,6 +134,21 @@ def test_the_task_of_a_deleted_transfer_is_waited_for(site: GlobusSite) -> None:
         transferred(site, paths)
     assert len(tasks_with(site, transfer.name)) <= 2  # the number may be used again
     assert all(task["status"] == "SUCCEEDED" for task in tasks_with(site, transfer.name))
+
+
+def test_a_service_that_refuses_every_task_slows_the_lane_down_until_it_takes_them(site: GlobusSite) -> None:
+    site.globus.fault(Action.STATUS, path="/transfer$", status=400, code="ClientError.BadRequest", times=None)
+    paths = measured(site, "refused", 16)
+    before = {one.name for one in site.transfers()}
+    told(site, paths)
+    operator = site.operator("refused")
+    with Supervisor(operator, **QUICK):
+        site.wait_for(lambda: "tasks in a row were refused" in operator.words(), "the lane slows down")
+        refused = [one for one in site.transfers() if one.name not in before and one.finished]
+        pauses = operator.words().count("is paused for")
+        site.globus.clear_faults()
+        assert len(refused) <= REFUSED_FREELY + pauses, "not file by file at full speed"
+        transferred(site, paths, 180)
 
 
 def test_a_paused_collection_pauses_the_lane_with_one_clear_word_and_it_goes_on(site: GlobusSite) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dichroism_operator.movers.errors import MoverUnavailable
 from tests.emulators.sfapi.process import SfapiEmulator
 from tests.integration.sfapi_hop import SfapiHop, new_hop
 from tests.unit.mover_contract import TapeContract
@@ -26,3 +27,10 @@ def hop(service: SfapiEmulator, tmp_path: Path) -> Iterator[SfapiHop]:
 
 class TestSfapiMoverToTape(TapeContract):
     """Every test of the contract for tape."""
+
+
+def test_a_rehearsal_logs_in_lists_and_writes_beside_the_files_and_submits_nothing(hop: SfapiHop) -> None:
+    assert "logged in as" in hop.sfapi.rehearse(hop.source, hop.destination)
+    (hop.source_root / ".dichroism").rename(hop.source_root / "elsewhere")
+    with pytest.raises(MoverUnavailable, match="never prepared"):
+        hop.sfapi.rehearse(hop.source, hop.destination)

@@ -1,5 +1,6 @@
 """Which Scans go together: turns, limits, halving after a failure, names of bundles, days of deletion."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -102,18 +103,36 @@ def test_a_bad_file_soon_stands_alone_and_all_others_get_through(count: int, dat
     waiting = numbered(range(count))
     bad = data.draw(st.sampled_from(waiting))
     broken: list[Transfer] = []
-    for attempt in range(1, 2 * count + 2):
+    good = 0
+    while waiting:
         batch = planning.halves(waiting, broken)
         assert batch, "somebody always goes"
         if bad not in batch:
             waiting = [one for one in waiting if one not in batch]
+            good += 1
         elif batch == [bad]:
             waiting.remove(bad)  # it backs off; the others are planned meanwhile
         else:
-            broken.append(failed(attempt, batch))
-        if not waiting:
-            return
-    raise AssertionError(f"{len(waiting)} files are still waiting")
+            broken.append(failed(len(broken) + 1, batch))
+        assert len(broken) <= math.ceil(math.log2(count))
+        assert good <= len(broken), "of each batch that failed one half is good"
+
+
+@given(st.integers(1, 60), st.data())
+def test_bad_files_cost_two_tasks_for_each_halving_and_no_more(count: int, data: st.DataObject) -> None:
+    waiting = numbered(range(count))
+    bad = data.draw(st.lists(st.sampled_from(waiting), unique_by=lambda one: one.name, min_size=1))
+    broken: list[Transfer] = []
+    tasks = 0
+    while waiting:
+        batch = planning.halves(waiting, broken)
+        tasks += 1
+        if len(batch) > 1 and any(one in batch for one in bad):
+            broken.append(failed(len(broken) + 1, batch))
+        else:
+            waiting = [one for one in waiting if one not in batch]
+    assert tasks == 2 * len(broken) + 1
+    assert len(broken) <= min(count - 1, len(bad) * math.ceil(math.log2(count)))
 
 
 def test_a_transfer_of_which_some_files_failed_is_not_halved() -> None:

@@ -129,15 +129,16 @@ def send(way: Way, item: Item, flight_id: str, patience: Patience, bundle: str |
 
 
 def rehearse(way: Way) -> str:
-    """Try a hop without leaving a file at its end: as the mover can do it, or by a login and a listing.
+    """Try a hop without leaving a file at its end, as the mover can do it.
 
     Raises:
         MoverUnavailable: it would not get through.
+        FileTrouble: this mover can't try a hop.
     """
-    if isinstance(way.mover, Rehearses):
-        return way.mover.rehearse(way.source, way.destination)
-    count = len(way.mover.list_private(way.destination, FLIGHT))
-    return f"logged in and listed {FLIGHT} on {way.destination.name}: {count} files"
+    if not isinstance(way.mover, Rehearses):
+        text = f"the mover to {way.destination.name} tries no hop without a file: use --tape"
+        raise FileTrouble(Reason.NOT_CONFIGURED, text)
+    return way.mover.rehearse(way.source, way.destination)
 
 
 def _until_ended(mover: Mover, submission: str, patience: Patience) -> Progress:

@@ -37,11 +37,13 @@ ACTIVE_AFTER_S = 2.0
 """A Transfer that is done sooner never shows Active: one write less."""
 MOST_RUNNING = 2 * PER_LANE
 """Transfers of a lane, those included whose tasks have ended and whose Scans are being told."""
+REFUSED_FREELY = 2
+"""Tasks in a row: more than a bad file and its half of the batch make, so it is not the files. The lane slows down."""
 STRAYS_AGAIN_S = 5.0
 """A running task whose Transfer is gone is looked for again after this."""
 UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
 FAILED = f"status.phase={TransferPhase.FAILED}"
-PLAN_AT_ONCE = frozenset({Reason.RESULTS_LOST, Reason.SUBMISSION_EXPIRED, Reason.TASK_EXPIRED})
+PLAN_AT_ONCE = frozenset({Reason.RESULTS_LOST, Reason.TASK_EXPIRED})
 """Ends of a task that say nothing against starting the next one now."""
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class TransferLane(StepLane):
         self.telling = Telling(context, step, to_tape=self.bundle is not None)
         self.running: dict[str, Running] = {}
         self._adopted = False
+        self._refused = 0
         self._strays = True
         self._strays_again = 0.0
 
@@ -183,9 +186,20 @@ class TransferLane(StepLane):
             # A Transfer that the mover cannot even begin must not stop the lane's others.
             log.exception("%s cannot be started", one.transfer.name, extra={"transfer": one.transfer.name})
             self._finish_later(one, Progress(TaskState.FAILED, message=f"cannot be started: {error}"))
+            if outage := self._refused_again(Reason.TASK_FAILED, str(error)):
+                raise outage from error
             return
         one.asked = True
+        if one.task_id:
+            self._refused = 0
         killpoints.reach("task-started")
+
+    def _refused_again(self, reason: Reason, said: str) -> MoverUnavailable | None:
+        """One more task was refused; after some in a row the lane pauses rather than try file by file at full speed."""
+        self._refused += 1
+        if self._refused <= REFUSED_FREELY:
+            return None
+        return MoverUnavailable(reason, f"{self._refused} tasks in a row were refused, the last one with: {said}")
 
     async def _look(self, one: Running, progress: Progress) -> MoverUnavailable | None:
         """Act on the state of one task; an outage that it shows is returned, to pause the lane after all were seen."""
@@ -207,6 +221,8 @@ class TransferLane(StepLane):
             if outage is None:
                 self.resume(one.transfer)
             self._finish_later(one, progress)
+            if progress.reason == Reason.SUBMISSION_EXPIRED:
+                return self._refused_again(progress.reason, progress.message)
             return None if progress.reason in PLAN_AT_ONCE else outage
         return None
 

@@ -214,10 +214,7 @@ class CarriesFlights(Protocol):
 
 @runtime_checkable
 class Rehearses(Protocol):
-    """A mover that can try a hop without leaving a file at its end, where a stored file costs too much.
-
-    Of any other mover a flight check asks for a listing, which proves the login alone.
-    """
+    """A mover that can try a hop without leaving a file at its end, where a stored file costs too much."""
 
     def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
         """Do everything that a task needs, but store nothing; returns what was seen, for people.

@@ -74,15 +74,22 @@ def mover_name(config: Config, endpoint: str) -> str:
 
 
 def verifier_for(config: Config, movers: Mapping[str, Mover], endpoint: str) -> Mover:
-    """The mover that proves copies on an endpoint again.
+    """The mover that proves copies on an endpoint again."""
+    return movers[verifier_name(config, endpoint)]
 
-    That of :func:`mover_for`, but for files that lie where tape jobs run and are not mounted here: a job reads them
-    there, whatever their size.
+
+def verifier_name(config: Config, endpoint: str) -> str:
+    """Its name: that of :func:`mover_name`, but for files that lie where tape jobs run and are not mounted here.
+
+    A job reads those there, whatever their size.
+
+    Raises:
+        ValueError: no hop uses the endpoint.
     """
     for hop in _hops(config):
         if hop.source == endpoint and hop.mover == "sfapi" and config.endpoints[endpoint].mount is None:
-            return movers[hop.mover]
-    return mover_for(config, movers, endpoint)
+            return hop.mover
+    return mover_name(config, endpoint)
 
 
 def _hops(config: Config) -> list[Hop]:

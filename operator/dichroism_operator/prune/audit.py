@@ -12,7 +12,7 @@ from enum import Enum
 from dichroism_crds.kinds import Prune
 from dichroism_crds.reasons import EventReason
 from dichroism_operator import wording
-from dichroism_operator.movers.choice import mover_name
+from dichroism_operator.movers.choice import verifier_name
 from dichroism_operator.prune.run import Run
 
 log = logging.getLogger("dichroism.audit")
@@ -88,5 +88,5 @@ class Audit:
         found: dict[str, str] = {}
         for need in (*(one.name for one in spec.needs), *(rule.needs if rule else ())):
             with suppress(ValueError):
-                found[need] = mover_name(config, need)
+                found[need] = verifier_name(config, need)
         return found

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from dichroism_crds.config import Endpoint, Superfacility
+from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.reasons import Reason
 from dichroism_operator.movers.base import (
@@ -291,6 +292,20 @@ class SfapiMover:
             PathError: always.
         """
         raise PathError(f"rename of {old!r} to {new!r} on {endpoint.name}: nothing on tape is ever renamed")
+
+    def rehearse(self, source: Endpoint, destination: Endpoint) -> str:
+        """Log in, list and write beside the files as a task does, and ask the batch system; nothing goes to tape."""
+        user = self._site.user()
+        if PRIVATE_DIR not in self._site.list_folder(source.root_path):
+            text = (
+                f"{source.name}: {source.root_path} has no folder {PRIVATE_DIR} at the site, so it was never prepared"
+            )
+            raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, text)
+        self._site.make_folder(f"{source.root_path}/{PRIVATE_DIR}/flight")
+        jobs = len(self._site.waiting_and_running())
+        return (
+            f"logged in as {user}, {source.name} is there and writable, {jobs} jobs wait or run for {destination.name}"
+        )
 
     def list_private(self, endpoint: Endpoint, folder: str) -> Mapping[str, FileStat]:
         """Nothing: there is no private folder on tape."""
