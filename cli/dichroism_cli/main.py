@@ -37,8 +37,14 @@ SUBCOMMANDS = {
     ),
     "due": Subcommand(
         "dichroism_operator.commands.due:command",
-        "Show what will be deleted when, and what holds files back.",
+        "Show what will be deleted when, or with --archive what waits for tape.",
         "operator",
+    ),
+    "archive": Subcommand(
+        "dichroism_operator.commands.archive:command", "Close a tape bundle early; look into bundles.", "operator"
+    ),
+    "restore": Subcommand(
+        "dichroism_operator.commands.restore:command", "Bring files back from tape, checked, into a folder.", "operator"
     ),
     "endpoints": Subcommand(
         "dichroism_operator.commands.endpoints:command",

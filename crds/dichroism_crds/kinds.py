@@ -21,6 +21,8 @@ MAX_TRANSFER_ITEMS = 4000
 """Items of a Transfer or Prune; a hop to disk takes at most 1,000 of them (``planning``)."""
 MAX_FAILED_SHOWN = 100
 MAX_MESSAGE = 1024
+MAX_SUPERSEDED = 8
+"""Replaced contents that a Scan names; catalogue and manifests know the older ones."""
 
 
 def _utc(moment: datetime) -> datetime:
@@ -147,6 +149,12 @@ class Copy(Model):
         return self.checksum.value if self.checksum else None
 
 
+class SupersededCopy(Copy):
+    """A tape copy of a content that a newer one replaced. It stays on tape, and can be restored."""
+
+    modified_at: Timestamp = Field(description="Modification time of the content that it holds.")
+
+
 class Dataset(Model):
     """The catalogue entry."""
 
@@ -206,6 +214,11 @@ class ScanStatus(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     copies: list[Copy] = Field(default_factory=list, max_length=8, description="Verified copies of ``content`` only.")
+    superseded: list[SupersededCopy] = Field(
+        default_factory=list,
+        max_length=MAX_SUPERSEDED,
+        description="Tape copies of the latest contents that were replaced, newest first.",
+    )
     dataset: Dataset | None = None
     prune: list[ScheduledPrune] = Field(default_factory=list, max_length=8)
     attempts: Attempts = Field(default_factory=Attempts)
@@ -439,6 +452,12 @@ class Scan(Resource):
     def condition(self, kind: str) -> Condition:
         """The condition of that type; an absent one reads as Unknown, as the API conventions say."""
         return find_condition(self.status.conditions, kind)
+
+    @property
+    def waits_for_tape_since(self) -> datetime | None:
+        """When it could first have gone into a tape bundle; what happens to other steps makes it no younger."""
+        moments = [self.condition(step).last_transition_time for step in (Step.TRANSFERRED, Step.ARCHIVED)]
+        return max((moment for moment in moments if moment), default=None)
 
     def copy_on(self, endpoint: str) -> Copy | None:
         """The verified copy on an endpoint."""

@@ -19,6 +19,8 @@ ANNOTATION_RETRY = f"{GROUP}/retry"
 ANNOTATION_ABANDON = f"{GROUP}/abandon"
 ANNOTATION_UNDO = f"{GROUP}/undo"
 """On a Prune: what lies in its trash is put back, and nothing of it goes while the annotation is there."""
+ANNOTATION_CLOSED = f"{GROUP}/closed"
+"""On a Transfer to tape: which limit closed its bundle, or who asked for it."""
 ANNOTATION_REPLACES = f"{GROUP}/replaces"
 """On a Prune that a command put in the place of another: the other's name, which no Scan shall go on naming."""
 ANNOTATION_MOVED_TO = f"{GROUP}/moved-to"
@@ -38,6 +40,8 @@ class Origin(StrEnum):
 
 OPERATOR_LEASE = "dichroism-operator"
 STOP_PRUNE_CONFIGMAP = "dichroism-stop-prune"
+ARCHIVE_NOW_PREFIX = "dichroism-archive-now-"
+"""With the beamline's name in lower case: the ConfigMap in which somebody asks for its tape bundle to be closed."""
 
 PRIVATE_DIR = ".dichroism"
 """Folder at the root of every endpoint that belongs to dichroism: incoming copies, trash, superseded, manifests."""

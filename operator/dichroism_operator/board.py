@@ -113,7 +113,10 @@ class Board:
         rested = replace(card, retry_at=None) if card.retry_at else card
         for step in steps:
             failed = scan.condition(step).status == ConditionStatus.FALSE
-            self._waiting.setdefault((card.beamline, step), _Queue()).put(card if failed else rested)
+            shown = card if failed else rested
+            if step == Step.ARCHIVED and (since := scan.waits_for_tape_since):
+                shown = replace(shown, since=since)
+            self._waiting.setdefault((card.beamline, step), _Queue()).put(shown)
             self.waker(card.beamline, step).set()
 
     def drop(self, name: str) -> None:

@@ -5,10 +5,11 @@ repeated on a fresh copy of the Scan, which is what happens after a write confli
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from dichroism_crds.config import Beamline
 from dichroism_crds.kinds import (
+    MAX_SUPERSEDED,
     SCAN_CONDITIONS,
     SUCCEEDED,
     Attempts,
@@ -18,6 +19,7 @@ from dichroism_crds.kinds import (
     Scan,
     ScanPhase,
     Step,
+    SupersededCopy,
 )
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import same_time
@@ -217,13 +219,25 @@ def refuse(scan: Scan, reason: Reason, message: str, now: datetime) -> None:
 
 
 def restart_for_new_content(scan: Scan, now: datetime) -> None:
-    """Start over for the content that spec describes; the dataset stays the same one."""
+    """Start over for the content that spec describes; the dataset stays the same one.
+
+    What is on tape stays there, and the Scan goes on naming it as superseded.
+    """
+    scan.status.superseded = [*_on_tape(scan), *scan.status.superseded][:MAX_SUPERSEDED]
     scan.status.content = scan.content
     scan.status.copies = []
     scan.status.prune = []
     scan.status.attempts = Attempts()
     for step in Step:
         set_condition(scan, step, ConditionStatus.UNKNOWN, Reason.CONTENT_CHANGED, "the file has a new content", now)
+
+
+def _on_tape(scan: Scan) -> list[SupersededCopy]:
+    """The tape copies of the content that the conditions spoke about until now."""
+    before = scan.status.content
+    if before is None:
+        return []
+    return [SupersededCopy(**dict(copy), modified_at=before.modified_at) for copy in scan.status.copies if copy.member]
 
 
 def reopen(scan: Scan) -> None:
@@ -367,8 +381,16 @@ def _waiting_for(scan: Scan, step: Step, beamline: Beamline) -> str:
         case Step.CATALOGUED:
             return "waits for the catalogue"
         case Step.ARCHIVED:
-            return f"waits for the tape bundle to {beamline.archive.destination if beamline.archive else 'tape'}"
+            return _waiting_for_bundle(scan, beamline)
         case Step.INGESTED:
             return "waits for its tape path in the catalogue"
         case Step.PRUNE_SCHEDULED:
             return "waits for the prune calendar"
+
+
+def _waiting_for_bundle(scan: Scan, beamline: Beamline) -> str:
+    archive, since = beamline.archive, scan.waits_for_tape_since
+    if archive is None or since is None:
+        return "waits for the tape bundle"
+    latest = (since + archive.bundle.max_age).astimezone(UTC)
+    return f"waits for the tape bundle to {archive.destination}, closed by {latest:%Y-%m-%d %H:%M} UTC at the latest"

@@ -18,6 +18,18 @@ SCANS = Gauge(
     registry=REGISTRY,
 )
 TRANSFERS_RUNNING = Gauge("dichroism_transfers_running", "Unfinished Transfers", ["lane"], registry=REGISTRY)
+BUNDLE_FILES = Gauge(
+    "dichroism_bundle_waiting_files", "Files that wait for a tape bundle to close", ["beamline"], registry=REGISTRY
+)
+BUNDLE_BYTES = Gauge(
+    "dichroism_bundle_waiting_bytes", "Bytes of the files that wait for a tape bundle", ["beamline"], registry=REGISTRY
+)
+BUNDLE_AGE = Gauge(
+    "dichroism_bundle_oldest_seconds",
+    "How long the oldest of these files has waited, 0 when none waits",
+    ["beamline"],
+    registry=REGISTRY,
+)
 BYTES_COPIED = Counter("dichroism_copied_bytes_total", "Bytes of verified copies made", ["lane"], registry=REGISTRY)
 PICTURES = Counter("dichroism_pictures_total", "Quick-look plots that were settled", ["result"], registry=REGISTRY)
 LANE_PAUSED = Gauge("dichroism_lane_paused", "1 while a lane is paused", ["lane", "reason"], registry=REGISTRY)

@@ -4,9 +4,11 @@ The limits keep an object well below the 1.5 MiB that etcd takes in one request.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from dichroism_crds.config import BundleLimits
 from dichroism_crds.kinds import Scan, Transfer, TransferItem, TransferPhase
@@ -21,6 +23,9 @@ MAX_NAME_IN_LABEL = 43
 ITEM_OVERHEAD_BYTES = 220
 """JSON of a Transfer's item without its path: Scan name, uid, size, time and punctuation, rounded up."""
 DAY = timedelta(days=1)
+_MANIFEST_NAME = re.compile(
+    r"(?P<bundle>(?P<beamline>[a-z0-9-]+)-(?P<first>\d{8})-(?P<last>\d{8})-[0-9a-f]+-[0-9A-Za-z]+\.tar)\.tsv"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,6 @@ def fitting(items: Sequence[TransferItem], limits: Limits) -> list[TransferItem]
         if count and total > limits.spec_bytes:
             return list(items[:count])
     return list(items)
-
-
-def bundle_due(cards: Sequence[Card], bundle: BundleLimits, now: datetime) -> bool:
-    """Whether a bundle closes now: the first limit reached closes it."""
-    limits = tape_limits(bundle)
-    if not cards:
-        return False
-    oldest = min(card.since for card in cards)
-    full = len(take(cards, limits)) < len(cards) or len(cards) >= limits.items
-    return full or sum(card.size for card in cards) >= bundle.target or now - oldest >= bundle.max_age
 
 
 def halves(scans: Sequence[Scan], failed: Iterable[Transfer]) -> list[Scan]:
@@ -162,6 +157,30 @@ def bundle_path(beamline: str, items: Sequence[TransferItem], digest: str, submi
     first, last = days[0], days[-1]
     key = submission_id.replace("-", "")[:8]
     return f"{first:%Y}/{beamline.lower()}-{first:%Y%m%d}-{last:%Y%m%d}-{digest[:12]}-{key}.tar"
+
+
+class BundleName(NamedTuple):
+    """What the name of a bundle says: its beamline in lower case, its path on tape, first and last day of its files."""
+
+    beamline: str
+    path: str
+    first: date
+    last: date
+
+
+def bundle_of_manifest(name: str) -> BundleName:
+    """The bundle to which a manifest belongs, from the manifest's file name: the inverse of :func:`bundle_path`.
+
+    ``bl402-20261122-20261123-0123456789ab-89abcdef.tar.tsv`` lies in the folder of its first year.
+
+    Raises:
+        ValueError: it is no such name.
+    """
+    found = _MANIFEST_NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name} is not the name of a manifest such as bl402-20261122-20261123-<plan>-<id>.tar.tsv")
+    first, last = (date.fromisoformat(f"{day[:4]}-{day[4:6]}-{day[6:]}") for day in (found["first"], found["last"]))
+    return BundleName(found["beamline"], f"{first:%Y}/{found['bundle']}", first, last)
 
 
 def not_before(anchor: datetime, after: timedelta) -> datetime:

@@ -76,12 +76,12 @@ class Operator:
         self.context = Context(api, config, self.board, self.writer, self.recorder, pauses, self.feed)
         movers = build_movers(config)
         self._slots = build_slots(config)
+        catalogue = build_catalogue(self.config)
         self.transfer_lanes = [
-            lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers)
+            lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers, catalogue)
         ]
         carriers = {(lane.beamline.name, lane.step): lane.mover for lane in self.transfer_lanes}
         self.describer = self._describer(movers)
-        catalogue = build_catalogue(self.config)
         self.pictures = PictureLane(self.context, catalogue, self.describer) if catalogue else None
         also = self.pictures.want if self.pictures else lambda _: None
         self.intake = Intake(self.context, carriers, self._in_flight, self.describer.can_read, also)
@@ -100,7 +100,9 @@ class Operator:
     def _in_flight(self, name: str) -> bool:
         return any(lane.in_flight(name) for lane in self.transfer_lanes)
 
-    def _transfer_lanes(self, beamline: Beamline, movers: Mapping[str, Mover]) -> list[TransferLane]:
+    def _transfer_lanes(
+        self, beamline: Beamline, movers: Mapping[str, Mover], catalogue: Catalogue | None
+    ) -> list[TransferLane]:
         hops = [(Step.TRANSFERRED, beamline.transfer)]
         if beamline.archive:
             hops.append((Step.ARCHIVED, beamline.archive))
@@ -114,6 +116,7 @@ class Operator:
                 ends[hop.destination],
                 movers[hop.mover],
                 self._slots[hop.mover],
+                catalogue,
             )
             for step, hop in hops
         ]

@@ -249,6 +249,26 @@ def test_a_rewritten_file_replaces_the_old_content(emulator: SciCatEmulator, acc
     assert _stored(emulator, catalogue, case) == stored
 
 
+def test_the_tape_copy_of_a_replaced_content_stays_findable_and_is_told_as_such(emulator: SciCatEmulator) -> None:
+    catalogue, case = catalogue_for(emulator, OWNER), new_case(content=1)
+    pid = catalogue.pid(case.entry.scan)
+    assert not catalogue.tape_copies(pid)
+    _ensure(catalogue, case)
+    old = (case.archive.bundle, case.archive.member, case.entry.file.sha256)
+    told = [(one.bundle, one.member, one.sha256, one.superseded) for one in catalogue.tape_copies(pid)]
+    assert told == [(*old, False)]
+    new = replace(case.entry, file=file_of(case.entry.file.path, 2))
+    catalogue.ensure_dataset(new)
+    assert [one.superseded for one in catalogue.tape_copies(pid)] == [True]
+    for _ in range(2):
+        bundle = ArchiveEntry(f"{case.archive.bundle}.2", case.archive.member, new.file, packed_size=4096)
+        catalogue.ensure_archived(new, bundle)
+        found = {one.bundle: (one.sha256, one.superseded) for one in catalogue.tape_copies(pid)}
+        assert found == {old[0]: (old[2], True), bundle.bundle: (new.file.sha256, False)}
+    everything = {one.bundle for one in catalogue.all_tape_copies()}
+    assert {old[0], bundle.bundle} <= everything
+
+
 def test_an_account_with_few_rights_says_which_content_is_the_present_one(emulator: SciCatEmulator) -> None:
     catalogue, case = catalogue_for(emulator), new_case(content=1)
     catalogue.ensure_dataset(case.entry)

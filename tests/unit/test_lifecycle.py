@@ -7,10 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dichroism_crds.kinds import SCAN_CONDITIONS, SUCCEEDED, ConditionStatus, Dataset, Scan, ScanPhase, Step
+from dichroism_crds.kinds import (
+    MAX_SUPERSEDED,
+    SCAN_CONDITIONS,
+    SUCCEEDED,
+    ConditionStatus,
+    Dataset,
+    Scan,
+    ScanPhase,
+    Step,
+)
 from dichroism_crds.reasons import Reason
 from dichroism_operator import lifecycle
-from tests.unit.scan_cases import ATTEMPTS, HAPPENINGS, NOW, SIZE, Happening, beamline, copy, done, happen, scan
+from tests.unit.scan_cases import (
+    ATTEMPTS,
+    HAPPENINGS,
+    NOW,
+    SIZE,
+    WRITTEN,
+    Happening,
+    beamline,
+    copy,
+    done,
+    happen,
+    scan,
+)
 
 ALL = frozenset(Step)
 LATER = NOW + timedelta(hours=1)
@@ -383,3 +404,24 @@ def test_people_see_that_something_is_wanting_in_the_catalogue(reason: Reason) -
     lifecycle.derive(one, beamline(), ATTEMPTS, NOW, {})
     assert f"in the catalogue ({reason})" in one.status.message
     assert one.condition(SUCCEEDED).status == ConditionStatus.TRUE
+
+
+def test_a_replaced_content_on_tape_is_named_as_superseded_the_newest_first_and_never_more_than_the_limit() -> None:
+    one = scan()
+    for number in range(MAX_SUPERSEDED + 2):
+        done(one, Step.TRANSFERRED, Step.ARCHIVED)
+        lifecycle.begin(one)
+        before = one.content
+        one.spec.size, one.spec.modified_at = SIZE + number + 1, WRITTEN + timedelta(minutes=number + 1)
+        lifecycle.restart_for_new_content(one, LATER)
+        assert one.status.copies == []
+        newest = one.status.superseded[0]
+        assert (newest.endpoint, newest.modified_at) == ("hpss402", before.modified_at)
+    assert len(one.status.superseded) == MAX_SUPERSEDED
+
+
+def test_a_content_that_never_reached_tape_leaves_nothing_behind() -> None:
+    one = done(scan(), Step.TRANSFERRED)
+    one.spec.size += 1
+    lifecycle.restart_for_new_content(one, LATER)
+    assert one.status.superseded == []

@@ -82,25 +82,6 @@ def test_the_largest_batches_keep_the_agreed_limits() -> None:
     assert planning.tape_limits(BundleLimits(max_files=7)).items == 7
 
 
-@pytest.mark.parametrize(
-    ("cards", "due"),
-    [
-        ([], False),
-        ([card(age=59)], False),
-        ([card(age=60)], True),
-        ([card(0, age=1), card(1, age=61)], True),
-        ([card(number) for number in range(4)], False),
-        ([card(number) for number in range(5)], True),
-        ([card(0, size=999)], False),
-        ([card(0, size=600), card(1, size=400)], True),
-        ([card(0, size=5_000)], True),
-    ],
-)
-def test_the_first_limit_that_is_reached_closes_a_bundle(cards: list[Card], due: bool) -> None:
-    limits = BundleLimits(target=1_000, max_files=5, max_age=timedelta(seconds=60))
-    assert planning.bundle_due(cards, limits, NOW) is due
-
-
 # halving
 
 
@@ -188,6 +169,14 @@ def test_a_bundle_has_a_legal_path_that_tells_its_first_and_last_day(first: date
     check_relative_path(path)
     assert path == f"{first:%Y}/bl402-{first:%Y%m%d}-{last:%Y%m%d}-0123456789ab-12345678.tar"
     assert len(path) < MAX_PATH
+    named = planning.bundle_of_manifest(f"{path.rpartition('/')[2]}.tsv")
+    assert named == ("bl402", path, first.date(), last.date())
+
+
+@pytest.mark.parametrize("name", ["notes.tsv", "bl402-20261322-20261123-0123-89ab.tar.tsv", "bl402-20261122.tar.tsv"])
+def test_what_is_not_called_like_a_manifest_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match=r"not the name|month must be"):
+        planning.bundle_of_manifest(name)
 
 
 @given(

@@ -5,7 +5,7 @@ what counts. They raise :class:`~dichroism_operator.catalogue.errors.CatalogueUn
 pauses) and :class:`~dichroism_operator.catalogue.errors.EntryRefused` when this one entry is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -104,6 +104,21 @@ class ArchiveEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TapeRecord:
+    """A tape copy as the catalogue records it: ``bundle`` is the absolute path on tape, ``member`` the name inside.
+
+    ``size`` in bytes; ``modified_at`` is floored to milliseconds; ``superseded``: a newer content replaced this one.
+    """
+
+    bundle: str
+    member: str
+    size: int
+    sha256: str | None
+    modified_at: datetime
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Presence:
     """Whether the file of a dataset lies on an endpoint that is pruned, as it was just seen there."""
 
@@ -143,6 +158,18 @@ class Catalogue(Protocol):
         Raises:
             DatasetGone: somebody removed the dataset.
         """
+
+    def pid(self, scan: str) -> str:
+        """The pid of a Scan's dataset, whether it exists or not."""
+
+    def full_pid(self, identifier: str) -> str:
+        """The pid whose last part is this UUID."""
+
+    def tape_copies(self, pid: str) -> Sequence[TapeRecord]:
+        """Every tape copy that the dataset records, those of replaced contents included; none without a dataset."""
+
+    def all_tape_copies(self) -> Sequence[TapeRecord]:
+        """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
 
     def record_presence(self, pid: str, presence: Presence) -> None:
         """Make sure that a dataset's lifecycle says whether its file is on the endpoint; any number of times.

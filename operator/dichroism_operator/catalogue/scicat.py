@@ -5,7 +5,7 @@ When a token is rejected the whole sequence starts again with a new one. Sequenc
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -14,7 +14,7 @@ import requests
 from dichroism_crds.reasons import Reason
 from dichroism_operator.catalogue import scicat_archive, scicat_dataset, scicat_picture, scicat_presence
 from dichroism_operator.catalogue import scicat_documents as documents
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture, Presence
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture, Presence, TapeRecord
 from dichroism_operator.catalogue.credentials import Credentials, credentials_from_environment
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
 from dichroism_operator.catalogue.scicat_client import (
@@ -109,6 +109,18 @@ class SciCatCatalogue:
         if session is None:
             session = self._local.session = new_session(self._url)
         return session
+
+    def full_pid(self, identifier: str) -> str:
+        """The pid whose last part is this UUID."""
+        return documents.with_prefix(identifier, self._pid_prefix)
+
+    def tape_copies(self, pid: str) -> Sequence[TapeRecord]:
+        """Every tape copy that the dataset records, those of replaced contents included; none without a dataset."""
+        return self._converse_about(pid, {"pid": pid}, scicat_archive.tape_copies)
+
+    def all_tape_copies(self) -> Sequence[TapeRecord]:
+        """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
+        return self._converse_about("", {}, scicat_archive.all_tape_copies)
 
     def _converse(self, entry: DatasetEntry, sequence: Callable[[Conversation], T]) -> T:
         pid = self.pid(entry.scan)

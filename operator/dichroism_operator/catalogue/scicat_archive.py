@@ -1,16 +1,18 @@
 """The tape copy on SciCat: a datablock whose id is unique in the whole catalogue, the lifecycle, the counters."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dichroism_operator.catalogue import scicat_documents as documents
-from dichroism_operator.catalogue.base import ArchiveEntry
+from dichroism_operator.catalogue.base import ArchiveEntry, TapeRecord
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.catalogue.scicat_client import ConflictError, MissingError
 from dichroism_operator.catalogue.scicat_conversation import Conversation, Json
-from dichroism_operator.catalogue.scicat_dataset import repair_counters
+from dichroism_operator.catalogue.scicat_dataset import repair_counters, superseded_note
 from dichroism_operator.catalogue.scicat_lifecycle import set_lifecycle
 
 _TAKEN_STATUSES = (409, 500)
+PAGE = 500
+"""Copies asked for at a time."""
 
 
 def ensure_archived(talk: Conversation, archive: ArchiveEntry) -> None:
@@ -34,8 +36,33 @@ def ensure_archived(talk: Conversation, archive: ArchiveEntry) -> None:
     copies = talk.client.archive_copies()
     if not _recorded(talk, copies, archive):
         raise talk.not_kept("the archive copy")
+    dataset = set_lifecycle(talk, dataset, superseded_note(dataset, copies, archive.file))
     packed, count = documents.totals(copies, "packedSize")
     repair_counters(talk, dataset, {"packedSize": packed, "numberOfFilesArchived": count})
+
+
+def tape_copies(talk: Conversation) -> list[TapeRecord]:
+    """Every copy that the dataset records; none when there is no dataset."""
+    dataset = talk.client.find_dataset()
+    if dataset is None:
+        return []
+    notes = (dataset.get("datasetlifecycle") or {}).get("archiveReturnMessage") or {}
+    outdated = notes.get(documents.SUPERSEDED) if isinstance(notes, dict) else None
+    return _records(talk.client.archive_copies(), outdated if isinstance(outdated, list) else ())
+
+
+def all_tape_copies(talk: Conversation) -> list[TapeRecord]:
+    """Every copy that our account may see, page by page."""
+    found: list[TapeRecord] = []
+    skip = 0
+    while page := talk.client.page_of_archive_copies(skip, PAGE):
+        found += _records(page, ())
+        skip += len(page)
+    return found
+
+
+def _records(copies: Sequence[Json], superseded: Collection[str]) -> list[TapeRecord]:
+    return [record for copy in copies if (record := documents.tape_record(copy, superseded))]
 
 
 def _add_archive_copy(talk: Conversation, archive: ArchiveEntry) -> bool:

@@ -242,6 +242,11 @@ class SciCatClient(ScicatClient):
         """Remove an attachment. Never replace one: the server would lose which dataset it belongs to."""
         self._call("DELETE", f"{self._dataset}/attachments/{quote(key, safe='')}", REMOVING)
 
+    def page_of_archive_copies(self, skip: int, limit: int) -> list[dict[str, Any]]:
+        """Datablocks of all datasets that we may see, so many from the ``skip``-th on."""
+        query = json.dumps({"where": {}, "limits": {"skip": skip, "limit": limit, "order": "archiveId:asc"}})
+        return self._list("Datablocks", "reading of all archive copies", {"filter": query})
+
     def archive_copies_of(self, archive_id: str) -> list[dict[str, Any]]:
         """Datablocks of any dataset with this archiveId. ``inq`` because a plain text may be taken for a date."""
         query = json.dumps({"where": {"archiveId": {"inq": [archive_id]}}})

@@ -8,6 +8,8 @@ ones are removed where the account may do that. Where it may not they stay, whic
 ``archiveReturnMessage`` says under ``currentFile`` which content is the present one.
 """
 
+from collections.abc import Sequence
+
 from dichroism_crds.reasons import Reason
 from dichroism_operator.catalogue import scicat_documents as documents
 from dichroism_operator.catalogue.base import DatasetEntry, FileEntry
@@ -159,15 +161,26 @@ def _catalogued_lifecycle(talk: Conversation, dataset: Json, entry: DatasetEntry
     """What the lifecycle of a catalogued dataset should say, tape copies of this very content respected."""
     present, file = dataset.get("datasetlifecycle") or {}, entry.file
     wanted: Json = {"archivable": False}
-    said_archived = present.get("archiveStatusMessage") == documents.ON_TAPE
-    if said_archived and not any(documents.lists_file(copy, file) for copy in talk.client.archive_copies()):
-        wanted |= {"archiveStatusMessage": documents.ON_DISK, "storageLocation": ""}
     notes = dict(present.get("archiveReturnMessage") or {})
+    if present.get("archiveStatusMessage") == documents.ON_TAPE:
+        copies = talk.client.archive_copies()
+        if not any(documents.lists_file(copy, file) for copy in copies):
+            wanted |= {"archiveStatusMessage": documents.ON_DISK, "storageLocation": ""}
+        notes |= superseded_note(dataset, copies, file).get("archiveReturnMessage", {})
     if has_outdated:
         notes["currentFile"] = documents.data_file(file)
     else:
         notes.pop("currentFile", None)
     return wanted | {"archiveReturnMessage": notes} | back_on_disk(present, entry)
+
+
+def superseded_note(dataset: Json, copies: Sequence[Json], file: FileEntry) -> Json:
+    """What the lifecycle shall say of tape copies that hold older contents than ``file``; nothing when all is said."""
+    notes = dict((dataset.get("datasetlifecycle") or {}).get("archiveReturnMessage") or {})
+    outdated = documents.superseded_ids(copies, file)
+    if notes.get(documents.SUPERSEDED, []) == outdated:
+        return {}
+    return {"archiveReturnMessage": notes | {documents.SUPERSEDED: outdated}}
 
 
 def repair_counters(talk: Conversation, dataset: Json, counters: dict[str, int]) -> None:

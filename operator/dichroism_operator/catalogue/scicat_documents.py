@@ -7,14 +7,14 @@ import base64
 import hashlib
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pyscicat.model import DataFile, RawDataset
 
 from dichroism_crds.timestamps import format_time
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry, Picture
+from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, FileEntry, Picture, TapeRecord
 
 CHECKSUM_ALGORITHM = "sha256"
 PACKING_FORMAT = "pax tar"
@@ -22,6 +22,8 @@ PACKING_FORMAT = "pax tar"
 ON_DISK = "datasetCreated"
 """The backend's own word for a dataset that is on no tape."""
 ON_TAPE = "datasetOnArchiveDisk"
+SUPERSEDED = "superseded"
+"""Under this name the lifecycle's ``archiveReturnMessage`` lists the tape copies of replaced contents."""
 
 CAPTION = "Quick-look:"
 """How the captions of our pictures begin."""
@@ -52,7 +54,11 @@ def dataset_pid(scan: str, prefix: str = "") -> str:
     Shaped like a random UUID (version 4), because sites check client-made pids with patterns for those.
     """
     digest = hashlib.sha256(scan.encode()).digest()
-    identifier = str(uuid.UUID(bytes=digest[:16], version=4))
+    return with_prefix(str(uuid.UUID(bytes=digest[:16], version=4)), prefix)
+
+
+def with_prefix(identifier: str, prefix: str) -> str:
+    """The pid with the site's prefix, where there is one."""
     return f"{prefix.strip('/')}/{identifier}" if prefix.strip("/") else identifier
 
 
@@ -113,6 +119,28 @@ def archive_copy(archive: ArchiveEntry) -> dict[str, Any]:
 def archive_id(archive: ArchiveEntry) -> str:
     """Unique over the whole catalogue: where on tape, and under which name in the bundle."""
     return f"{archive.bundle}#{archive.member}"
+
+
+def superseded_ids(copies: Iterable[Mapping[str, Any]], file: FileEntry) -> list[str]:
+    """Archive ids of the copies that hold another content than this one, sorted: a newer one replaced it."""
+    return sorted(str(copy.get("archiveId")) for copy in copies if not lists_file(copy, file))
+
+
+def tape_record(copy: Mapping[str, Any], superseded: Collection[str]) -> TapeRecord | None:
+    """A datablock of ours as what it says; None for one that is not of ours or makes no sense."""
+    bundle, _, member = str(copy.get("archiveId") or "").partition("#")
+    files = copy.get("dataFileList")
+    if not member or not isinstance(files, list) or len(files) != 1 or not isinstance(files[0], Mapping):
+        return None
+    listed = files[0]
+    try:
+        size, moment = int(listed["size"]), datetime.fromisoformat(str(listed["time"]))
+    except (KeyError, ValueError, TypeError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    known = listed.get("chk")
+    outdated = copy.get("archiveId") in superseded
+    return TapeRecord(bundle, member, size, known if isinstance(known, str) else None, moment, outdated)
 
 
 def sanitised(value: Any) -> Any:

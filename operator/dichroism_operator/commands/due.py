@@ -1,4 +1,4 @@
-"""``dichroism due``: the prune calendar for people, with sizes, holds and reasons."""
+"""``dichroism due``: the prune calendar for people, with sizes, holds and reasons. Tape bundles: ``waiting``."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from dichroism_crds.kinds import Prune, Scan
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_crds.timestamps import format_time, now
 from dichroism_operator import wording
+from dichroism_operator.commands import waiting
 from dichroism_operator.commands.options import EXIT_CONFIG, config_option, namespace_option, output_option
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.forecast import FileForecast, Forecast, forecast, until
@@ -39,6 +40,7 @@ class _Day(click.ParamType[datetime]):
 @click.option("--endpoint", help="Only this endpoint.")
 @click.option("--beamline", help="Only this beamline.")
 @click.option("--files", is_flag=True, help="List every file.")
+@click.option("--archive", is_flag=True, help="Show instead what waits for a tape bundle, and when it closes.")
 @output_option
 @config_option
 @namespace_option
@@ -47,6 +49,7 @@ def command(
     endpoint: str | None,
     beamline: str | None,
     files: bool,
+    archive: bool,
     output: str,
     config_file: Path,
     namespace: str | None,
@@ -55,12 +58,20 @@ def command(
 
     Holds and retention are those of the configuration given here, so a changed file can be tried out before it is
     rolled out. Nothing is verified: copies are proven at the moment of deletion only.
+
+    With --archive: of each beamline with tape, the files that wait for the next bundle, how full and how old it is,
+    which limit closes it when, and the bundles that are being made.
     """
+    if archive and (last or endpoint or files):
+        raise click.UsageError("--archive goes with --beamline and -o only")
     try:
         config = load(config_file)
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_CONFIG)
+    if archive:
+        click.echo(waiting.shown(config, namespace, beamline, as_json=output == "json"))
+        return
     labels = {LABEL_ENDPOINT: endpoint, LABEL_BEAMLINE: beamline}
     selector = ",".join(f"{label}={value}" for label, value in labels.items() if value)
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from dichroism_crds import heartbeat
 from dichroism_crds.client import Api
 from dichroism_crds.names import GROUP, OPERATOR_LEASE, STOP_PRUNE_CONFIGMAP
+from dichroism_operator.archive_request import config_map_name
 from dichroism_operator.doctor.check import Check, Finding, Findings, not_checked, ok, problem
 from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.kubernetes import asking
@@ -56,6 +57,7 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
                 *(Permission(_LEASES, "leases", "get", heartbeat.lease_name(one)) for one in beamlines),
                 *(Permission(_LEASES, "leases", "get", flight.lease_name(one)) for one in beamlines),
                 Permission("", "events", "create"),
+                *(Permission("", "configmaps", "get", config_map_name(one)) for one in beamlines),
                 Permission("", "configmaps", "get", STOP_PRUNE_CONFIGMAP),
             )
         case Role.PRUNER:

@@ -14,13 +14,17 @@ from dataclasses import replace
 from dichroism_crds.client import AlreadyExists, ApiError
 from dichroism_crds.config import Beamline, Endpoint
 from dichroism_crds.kinds import Bundle, Metadata, Scan, Step, Transfer, TransferPhase, TransferSpec
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
+from dichroism_crds.names import ANNOTATION_CLOSED, LABEL_BEAMLINE, LABEL_LANE, lane_name, number_of, transfer_name
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import killpoints, planning, transferstatus
 from dichroism_operator.board import Card
+from dichroism_operator.catalogue.base import Catalogue
+from dichroism_operator.lanes.adoption import TapeAdoption
 from dichroism_operator.lanes.base import Context, StepLane
+from dichroism_operator.lanes.closing import Closing
 from dichroism_operator.lanes.recorded import RecordedCopies
+from dichroism_operator.lanes.tape_records import TapeRecords
 from dichroism_operator.lanes.telling import Running, Telling
 from dichroism_operator.metrics import BYTES_COPIED, TRANSFERS_RUNNING
 from dichroism_operator.movers.base import Item, Mover, Progress, Task, TaskState
@@ -60,7 +64,9 @@ class TransferLane(StepLane):
         destination: Endpoint,
         mover: Mover,
         slots: Slots,
+        catalogue: Catalogue | None = None,
     ) -> None:
+        """``catalogue`` is asked what is on tape already; None: only the manifests are."""
         self.label = lane_name(beamline.name, source.name, destination.name)
         super().__init__(self.label, context, beamline, step)
         self.source = source
@@ -69,6 +75,12 @@ class TransferLane(StepLane):
         self.slots = slots
         self.bundle = beamline.archive.bundle if step == Step.ARCHIVED and beamline.archive else None
         self.recorded = RecordedCopies(self, destination, mover) if self.bundle else None
+        self.adoption = (
+            TapeAdoption(self, destination, mover, TapeRecords(beamline, source, destination, catalogue))
+            if self.bundle
+            else None
+        )
+        self.closing = Closing(context, beamline, self.bundle) if self.bundle else None
         self.telling = Telling(context, step, to_tape=self.bundle is not None)
         self.running: dict[str, Running] = {}
         self._adopted = False
@@ -89,8 +101,10 @@ class TransferLane(StepLane):
             return max(0.05, self.paused_until - time.monotonic())
         try:
             await self._start_and_poll()
-            if self.recorded:
+            if self.recorded and self.adoption:
                 await self.recorded.verify(self.candidates())
+                recorded = self.recorded.concerns
+                self.adoption.look(card for card in self.candidates(self._taken()) if not recorded(card))
             await self._plan()
         except MoverUnavailable as outage:
             about = next((one.transfer for one in self.running.values()), None) or await self._a_waiting_scan()
@@ -261,7 +275,8 @@ class TransferLane(StepLane):
     async def _plan(self) -> None:
         """Make the next Transfer when one is due and a slot is free."""
         cards = self._waiting()
-        if not cards or not self._due(cards):
+        closed = await self.closing.why(cards) if self.closing else None
+        if not cards or not (closed if self.closing else self._due(cards)):
             self.slots.withdraw(self.label)
             return
         if len(self.running) >= MOST_RUNNING or not self.slots.may_start(self.label):
@@ -279,15 +294,23 @@ class TransferLane(StepLane):
         failed = await self._failed()
         scans = planning.halves(scans, failed)
         if scans:
-            await self._create(number, scans, failed)
+            await self._create(number, scans, failed, closed)
 
     def _waiting(self) -> list[Card]:
-        """The first cards that no Transfer of ours names: one more than fits into the next, where there are so many."""
-        taken = set().union(*(one.scans for one in self.running.values()))
-        most = self._limits().items + 1
-        if self.recorded is None:
-            return self.candidates(taken, most)
-        return [card for card in self.candidates(taken) if not self.recorded.concerns(card)][:most]
+        """Cards that no Transfer of ours names.
+
+        To disk the first ones: one more than fits into the next, where there are so many. To tape all that need not be
+        looked for on tape first: they tell how full the bundle is.
+        """
+        taken = self._taken()
+        if self.recorded is None or self.adoption is None:
+            return self.candidates(taken, self._limits().items + 1)
+        looked_for = (self.recorded.concerns, self.adoption.concerns)
+        return [card for card in self.candidates(taken) if not any(concerns(card) for concerns in looked_for)]
+
+    def _taken(self) -> set[str]:
+        """Scans that stand in a Transfer which this process works on."""
+        return set().union(*(one.scans for one in self.running.values()))
 
     async def _has_strays(self, unfinished: Sequence[Transfer]) -> bool:
         """Whether tasks run whose Transfers somebody deleted: which files they carry is not known, so all wait.
@@ -318,9 +341,7 @@ class TransferLane(StepLane):
         return planning.tape_limits(self.bundle) if self.bundle else planning.DISK_LIMITS
 
     def _due(self, cards: Sequence[Card]) -> bool:
-        """To tape at a bundle's first limit; to disk at once when the lane is idle, else after 10 s of filling."""
-        if self.bundle:
-            return planning.bundle_due(cards, self.bundle, now())
+        """To disk at once when the lane is idle, else after 10 s of filling."""
         full = len(planning.take(cards, self._limits())) < len(cards)
         oldest = min(card.since for card in cards)
         return not self.running or full or now() - oldest >= planning.SETTLE
@@ -329,7 +350,7 @@ class TransferLane(StepLane):
         names = self.context.api.list_metadata(Transfer, label_selector=f"{LABEL_LANE}={self.label}")
         return max([number_of(one.name) async for one in names], default=0)
 
-    async def _create(self, number: int, scans: Sequence[Scan], failed: Sequence[Transfer]) -> None:
+    async def _create(self, number: int, scans: Sequence[Scan], failed: Sequence[Transfer], closed: str | None) -> None:
         """Create the Transfer, which claims its Scans; only then is the mover asked."""
         items = planning.fitting(planning.items_of(scans), self._limits())
         key = await asyncio.to_thread(self.mover.new_submission_id)
@@ -342,6 +363,7 @@ class TransferLane(StepLane):
             metadata=Metadata(
                 name=transfer_name(self.beamline.name, self.source.name, self.destination.name, number),
                 labels={LABEL_LANE: self.label, LABEL_BEAMLINE: self.beamline.name},
+                annotations={ANNOTATION_CLOSED: closed} if closed else {},
             ),
             spec=TransferSpec(
                 beamline=self.beamline.name,
@@ -363,10 +385,11 @@ class TransferLane(StepLane):
         killpoints.reach("transfer-created")
         size = sum(item.size for item in items)
         log.info(
-            "%s: %d files, %d bytes",
+            "%s: %d files, %d bytes%s",
             made.name,
             len(items),
             size,
+            f", bundle closed by {closed}" if closed else "",
             extra={"transfer": made.name, "beamline": self.beamline.name},
         )
         self.context.show(made)

@@ -1,0 +1,104 @@
+"""What a person asks for: a Scan's name, a dataset's pid, a file or a folder. Pure: nothing is looked up here."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from dichroism_crds.config import Beamline, Config, Endpoint
+from dichroism_crds.names import scan_name
+from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_operator.catalogue.scicat_documents import dataset_pid
+
+_SCAN = re.compile(r"[a-z0-9][a-z0-9-]*-[a-z2-7]{26}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class AskedError(ValueError):
+    """It can't be understood; the text says what could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One wish. Exactly one of ``scan``, ``pid`` and ``path`` is set; the path "" is everything.
+
+    ``beamlines`` are those that are looked at.
+    """
+
+    text: str
+    beamlines: tuple[Beamline, ...]
+    pid_prefix: str = ""
+    scan: str | None = None
+    pid: str | None = None
+    """The UUID at the end of the pid: prefixes differ between sites."""
+    path: str | None = None
+
+    def means(self, beamline: Beamline, path: str) -> bool:
+        """Whether a file of that beamline is asked for."""
+        if not any(one is beamline for one in self.beamlines):
+            return False
+        if self.path is not None:
+            return self.path in ("", path) or path.startswith(f"{self.path}/")
+        name = scan_name(beamline.name, beamline.watch.root, path)
+        return name == self.scan if self.scan else dataset_pid(name) == self.pid
+
+    def scans(self) -> Iterator[str]:
+        """Names of the Scans that it may be: of one file there are only so many. A folder has none."""
+        if self.scan:
+            yield self.scan
+        elif self.path:
+            yield from (scan_name(one.name, one.watch.root, self.path) for one in self.beamlines)
+
+
+def understand(text: str, config: Config, beamline: str | None) -> Asked:
+    """What a word of the command line means; ``beamline`` narrows it.
+
+    Raises:
+        AskedError: it means nothing here.
+    """
+    archived = tuple(one for one in config.beamlines.values() if one.archive and beamline in (None, one.name))
+    if not archived:
+        named = f"beamline {beamline} is not in the configuration or" if beamline else "no beamline of it"
+        raise AskedError(f"{named} has no archive section, so nothing of it is on tape")
+    prefix = config.scicat.pid_prefix if config.scicat else ""
+    last = text.rpartition("/")[2]
+    if _UUID.fullmatch(last) and not text.startswith("/"):
+        return Asked(text, archived, prefix, pid=last)
+    if _SCAN.fullmatch(text):
+        return Asked(text, archived, prefix, scan=text)
+    if text.startswith("/"):
+        return _absolute(text.rstrip("/"), archived, config, prefix)
+    return Asked(text, archived, prefix, path=_relative(text))
+
+
+def _absolute(text: str, beamlines: Collection[Beamline], config: Config, prefix: str) -> Asked:
+    """A path as a site or this host has it: below the root, the collection's folder or the mount of an endpoint."""
+    for beamline in beamlines:
+        for name in _endpoints(beamline):
+            for root in _roots(config.endpoints[name]):
+                if text == root or text.startswith(f"{root}/"):
+                    users = tuple(one for one in beamlines if name in _endpoints(one))
+                    return Asked(text, users, prefix, path=_relative(text[len(root) + 1 :]))
+    raise AskedError(
+        f"{text} is below no root_path, globus_path or mount of an endpoint. Give a path relative to the endpoint's "
+        "root, the name of a Scan, or a dataset's pid"
+    )
+
+
+def _endpoints(beamline: Beamline) -> set[str]:
+    hops = (beamline.transfer, beamline.archive)
+    return {beamline.watch.root} | {name for hop in hops if hop for name in (hop.source, hop.destination)}
+
+
+def _roots(endpoint: Endpoint) -> list[str]:
+    roots = (endpoint.root_path, endpoint.collection_path, str(endpoint.mount) if endpoint.mount else "")
+    return [root.rstrip("/") for root in roots if root.rstrip("/")]
+
+
+def _relative(text: str) -> str:
+    path = text.rstrip("/").removeprefix("./")
+    if path in ("", "."):
+        return ""
+    try:
+        return check_relative_path(path)
+    except PathError as error:
+        raise AskedError(f"nothing can be found: {error}") from error
