@@ -187,7 +187,9 @@ class GlobusCampaign(Campaign):
         """Every file arrived byte for byte or failed for the true reason, and nothing was sent twice; the counts."""
         assert scans.keys() == self.originals.keys()
         failed = {key: self._check_failed(scan) for key, scan in scans.items() if not succeeded(scan)}
-        assert failed == self.hopeless
+        wrong = {key: (failed.get(key), self.hopeless.get(key)) for key in failed.keys() | self.hopeless.keys()}
+        wrong = {key: reasons for key, reasons in wrong.items() if reasons[0] != reasons[1]}
+        assert not wrong, f"failed for one reason and should for the other: {wrong}; {[scans[key] for key in wrong]}"
         for key, scan in scans.items():
             if key not in failed:
                 self._check_arrived(key, scan)

@@ -15,6 +15,7 @@ from dichroism_crds.kinds import Prune, Scan, Transfer
 from dichroism_crds.names import (
     ANNOTATION_RETRY,
     ANNOTATION_UNDO,
+    ARCHIVE_NOW_PREFIX,
     LABEL_ENDPOINT,
     OPERATOR_LEASE,
     STOP_PRUNE_CONFIGMAP,
@@ -81,6 +82,7 @@ async def test_operator_may_look_at_what_others_leave(cluster: Cluster, installe
         looked_for = [api.builtin_path("v1", "configmaps", STOP_PRUNE_CONFIGMAP)]
         leases = [name(beamline) for beamline in BEAMLINES for name in (watchers_lease, flights_lease)]
         looked_for += [api.builtin_path(*LEASES, name) for name in leases]
+        looked_for += [api.builtin_path("v1", "configmaps", f"{ARCHIVE_NOW_PREFIX}{one.lower()}") for one in BEAMLINES]
         for path in looked_for:
             with pytest.raises(NotFound):
                 await api.request("GET", path)
@@ -194,6 +196,13 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         await api.delete(Prune, planned.name)
         for beamline in BEAMLINES:
             await holds(Lease(api, lease_name(beamline), "one"))
+        merge = "application/merge-patch+json"
+        for beamline in BEAMLINES:
+            name = f"{ARCHIVE_NOW_PREFIX}{beamline.lower()}"
+            cluster.kubectl("create", "configmap", name, "-n", installed)
+            path = api.builtin_path("v1", "configmaps", name)
+            await api.request("PATCH", path, body={"data": {"at": "now"}}, content_type=merge)
+            assert (await api.request("GET", path))["data"] == {"at": "now"}
         assert await stopswitch.stop(api, "inventory", "somebody")
         assert await stopswitch.why_stopped(api)
         assert await stopswitch.resume(api)
@@ -208,7 +217,6 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         await looks(api, *(api.path(kind) for kind in (Scan, Transfer, Prune)))
         await looks(api, *(api.builtin_path("batch/v1", kind) for kind in ("cronjobs", "jobs")), watch=False)
         cronjob = api.builtin_path("batch/v1", "cronjobs", cronjob_name("data402"))
-        merge = "application/merge-patch+json"
         await api.request("PATCH", cronjob, body={"spec": {"suspend": True}}, content_type=merge)
         await api.delete(Scan, made.name)
 
