@@ -1,19 +1,19 @@
-"""The project's image for nodes that pull none: built by buildah, without a registry and without a daemon.
+"""The project's image for nodes that pull none: what `make image` builds, as an archive that can be imported.
 
-Three steps, each kept in the cache under the hash of what decides its content: a small Debian from debootstrap, the
-wheels of the lock, checked by their hashes, and our own wheel. So a change of our code costs the last step alone. The
-builds use no network. Nothing here starts a container.
+It is built on Debian's own packages by buildah, without a registry and without a daemon, and kept in the cache under
+the hash of what decides its content, so only the first build and the first after a change take time. How it is made
+stands in ``image/build.sh`` and ``image/Containerfile``. Nothing here starts a container.
 """
 
 import contextlib
 import fcntl
 import hashlib
-import platform
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,29 +27,11 @@ NEEDED = ("buildah", "debootstrap")
 """What building takes: programs, by the names of their Debian packages."""
 
 _PROJECT = Path(__file__).parents[2]
-_LOCK = _PROJECT / "requirements" / "operator.lock"
-_SOURCES = ("crds", "watcher", "operator", "cli", "pyproject.toml", "README.md", "LICENSE")
-_SUITE, _PYTHON = "bookworm", "3.11"
-_PACKAGES = "python3,python3-venv,ca-certificates"
-_UNUSED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
-_WHEEL_KINDS = ("--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none", "--platform=any")
-_GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28")
+_SOURCES = (
+    *("crds", "watcher", "operator", "cli", "image"),
+    *("requirements/operator.lock", "pyproject.toml", "README.md", "LICENSE"),
+)
 _KEPT = 3
-_INSTALL = "RUN --mount=type=bind,source=wheels,target=/wheels /venv/bin/pip install --no-index --no-deps /wheels/*.whl"
-_DEPENDENCIES = f"""\
-ARG BASE
-FROM ${{BASE}}
-RUN python3 -m venv /venv
-{_INSTALL}
-"""
-_CONTAINERFILE = f"""\
-ARG BASE
-FROM ${{BASE}}
-{_INSTALL}
-USER 10001:10001
-ENV PATH=/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
-ENTRYPOINT ["dichroism"]
-"""
 _PAUSE_CONTAINERFILE = """\
 FROM scratch
 COPY pause /pause
@@ -90,51 +72,45 @@ def project_image() -> Image:
     Raises:
         CommandError: a program failed; ``stderr`` says why.
     """
-    sources = [_PROJECT / name for name in _SOURCES]
-    key = _digest(_dependencies_name().encode(), _CONTAINERFILE.encode(), *_contents(sources))
+    key = _digest(*_contents(_PROJECT / name for name in _SOURCES))
+    image = Image("localhost/dichroism", key, _folder() / f"dichroism-{key}.tar")
 
-    def fill(context: Path) -> None:
-        _pip("wheel", context, "--no-deps", "--no-build-isolation", str(_PROJECT))
+    def build(archive: Path) -> None:
+        wanted = {"IMAGE": image.name, "ARCHIVE": str(archive), "BASE": "debian"}
+        means = {"ENGINE": "buildah", "STORAGE": str(_folder()), "PYTHON": sys.executable}
+        _run(["bash", str(_PROJECT / "image" / "build.sh")], wanted | means)
 
-    archive = _folder() / f"dichroism-{key}.tar"
-    return _kept(Image("localhost/dichroism", key, archive), _CONTAINERFILE, fill, _dependencies)
+    return _kept(image, build)
 
 
 @cache
 def pause_image() -> Image:
     """The image of what holds the namespaces of every pod."""
     repository, _, tag = PAUSE_IMAGE.partition(":")
+    image = Image(repository, tag, _folder() / f"pause-{PAUSE.key}.tar")
 
-    def fill(context: Path) -> None:
-        shutil.copy(program_path(PAUSE, "pause"), context / "pause")
+    def build(archive: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="dichroism-pause-") as context:
+            shutil.copy(program_path(PAUSE, "pause"), Path(context) / "pause")
+            Path(context, "Containerfile").write_text(_PAUSE_CONTAINERFILE)
+            _buildah("bud", "--quiet", "--isolation=chroot", f"--tag={image.name}", context)
+        _buildah("push", "--quiet", image.name, f"docker-archive:{archive}:{image.name}")
 
-    return _kept(Image(repository, tag, _folder() / f"pause-{PAUSE.key}.tar"), _PAUSE_CONTAINERFILE, fill, str)
+    return _kept(image, build)
 
 
-def _kept(image: Image, containerfile: str, fill: Callable[[Path], None], base: Callable[[], str]) -> Image:
+def _kept(image: Image, build: Callable[[Path], None]) -> Image:
     """The image, built unless it is in the cache."""
     with _locked():
-        if image.archive.exists():
-            return image
-        _build(image.name, containerfile, fill, base())
-        scratch = image.archive.with_suffix(".part")
-        scratch.unlink(missing_ok=True)
-        _buildah("push", "--quiet", image.name, f"docker-archive:{scratch}:{image.name}")
-        _buildah("rmi", image.name)
-        scratch.rename(image.archive)
-        _forget_old(image.archive)
+        if not image.archive.exists():
+            say(f"building the image {image.name}, once")
+            scratch = image.archive.with_suffix(".part")
+            scratch.unlink(missing_ok=True)
+            build(scratch)
+            _buildah("rmi", image.name)  # the archive is what is used; the base stays
+            scratch.rename(image.archive)
+            _forget_old(image.archive)
     return image
-
-
-def _build(name: str, containerfile: str, fill: Callable[[Path], None], base: str) -> None:
-    say(f"building the image {name}, once")
-    with tempfile.TemporaryDirectory(prefix="dichroism-image-") as scratch:
-        context = Path(scratch)
-        fill(context)
-        (context / "Containerfile").write_text(containerfile)
-        # Isolation by chroot takes no runc, no network and no rights over the cgroups of this machine.
-        options = ("--quiet", "--isolation=chroot", f"--build-arg=BASE={base}", f"--tag={name}")
-        _buildah("bud", *options, f"--file={context / 'Containerfile'}", scratch)
 
 
 def _forget_old(archive: Path) -> None:
@@ -144,71 +120,14 @@ def _forget_old(archive: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _dependencies_name() -> str:
-    return (
-        f"localhost/dichroism-dependencies:{_digest(_base_name().encode(), _DEPENDENCIES.encode(), _LOCK.read_bytes())}"
-    )
-
-
-def _dependencies() -> str:
-    """Name of the image with all that ours stands on, built first when buildah's store has none of it."""
-    name = _dependencies_name()
-    if not _stored(name):
-        _build(name, _DEPENDENCIES, _locked_wheels, _base())
-    return name
-
-
-def _locked_wheels(context: Path) -> None:
-    kinds = [*_WHEEL_KINDS, *(f"--platform={glibc}_{platform.machine()}" for glibc in _GLIBC)]
-    chosen = ["--only-binary=:all:", "--no-deps", f"--python-version={_PYTHON}", *kinds]
-    _pip("download", context, "--require-hashes", f"--requirement={_LOCK}", *chosen)
-
-
-def _base_name() -> str:
-    return f"localhost/dichroism-base:{_digest(_SUITE.encode(), _PACKAGES.encode())}"
-
-
-def _base() -> str:
-    """Name of the base image, made first when buildah's store has none of it; needs a mirror of Debian then."""
-    name = _base_name()
-    if _stored(name):
-        return name
-    say(f"making the base image from Debian {_SUITE}, once; about a minute")
-    with tempfile.TemporaryDirectory(prefix="dichroism-base-") as scratch:
-        root = Path(scratch) / "root"
-        _run(["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(root)])
-        for unused in _UNUSED:
-            shutil.rmtree(root / unused, ignore_errors=True)
-        container = _buildah("from", "scratch").strip()
-        _buildah("add", "--quiet", container, str(root), "/")
-        _buildah("config", "--env=LANG=C.UTF-8", "--env=PATH=/usr/sbin:/usr/bin:/sbin:/bin", container)
-        _buildah("commit", "--quiet", "--rm", container, name)
-    return name
-
-
-def _pip(command: str, context: Path, *args: str) -> None:
-    """Have pip put wheels into the folder of a build."""
-    folder = context / "wheels"
-    folder.mkdir()
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", command]
-    _run([*pip, f"--{'dest' if command == 'download' else 'wheel-dir'}={folder}", *args])
-
-
-def _stored(name: str) -> bool:
-    try:
-        _buildah("inspect", "--type=image", name)
-    except CommandError:
-        return False
-    return True
-
-
 def _buildah(*args: str) -> str:
     return _run(["buildah", f"--root={_folder() / 'storage'}", f"--runroot={_folder() / 'run'}", *args])
 
 
-def _run(command: list[str]) -> str:
+def _run(command: list[str], variables: Mapping[str, str] | None = None) -> str:
+    environment = {**os.environ, **(variables or {})}
     # Modes in the image are those of the files we make, and a pod is not run by their owner.
-    done = subprocess.run(command, capture_output=True, text=True, umask=0o022, timeout=1800)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, umask=0o022, timeout=3600)
     if done.returncode != 0:
         raise CommandError(" ".join(command[:3]), done.returncode, (done.stderr + done.stdout)[-4000:])
     return done.stdout
