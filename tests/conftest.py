@@ -42,6 +42,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("cluster")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before all tests with several processes, build in the first one: it alone can say why nothing happens yet."""
+    config = session.config
+    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly
+    if everything and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        with contextlib.suppress(ClusterError):  # whoever needs it says why there is none
+            prepare()
+            build_chart_tools()
+        with contextlib.suppress(PrefectError):
+            prefect_python()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the control plane, install the Prefect server: it takes minutes, and a test has a time limit."""
     if session.config.option.collectonly:
