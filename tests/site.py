@@ -355,9 +355,9 @@ class GlobusSite(Site):
             beamline["transfer"]["mover"] = "globus"
         return document
 
-    def first_hop_alone(self) -> dict[str, Any]:
+    def first_hop_alone(self, attempts: int = 2) -> dict[str, Any]:
         """The same without catalogue, tape and pruning: whatever goes wrong is of this hop."""
-        document = self.document() | {"attempts": 2}
+        document = self.document() | {"attempts": attempts}
         for name in ("scicat", *(f"hpss{number}" for number in BEAMLINES.values())):
             del document[name]
         for beamline in document["beamlines"].values():

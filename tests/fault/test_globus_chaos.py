@@ -41,10 +41,11 @@ SIZES = "GLOBUS_CHAOS"
 
 
 @pytest.fixture
-def globus_site(cluster: Cluster, tmp_path: Path) -> Iterator[GlobusSite]:
+def globus_site(cluster: Cluster, tmp_path: Path, full: bool) -> Iterator[GlobusSite]:
     site = GlobusSite(cluster, tmp_path, unmounted=UNMOUNTED)
     try:
-        site.install(site.first_hop_alone())
+        # With so many troubles several may meet in one file, which none of them makes hopeless.
+        site.install(site.first_hop_alone(attempts=5 if full else 2))
         yield site
     finally:
         site.close()

@@ -3,6 +3,7 @@
 One test for each row of the table in docs/how-to/globus.md.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -303,6 +304,31 @@ def test_a_task_that_was_purged_before_it_was_read_is_done_again_without_sending
         again = other.run(*items)
         assert set(reasons(again).values()) == {Reason.ALREADY_THERE}
         hop.verified(again, *items)
+
+
+def test_of_what_a_purged_history_does_not_tell_the_source_may_still_tell(hop: GlobusHop) -> None:
+    """The history goes between the task's end, which another operator read, and its files, for which it asks."""
+    items = some(hop, 3)
+    hop.service.fault(Action.ERROR, code="FILE_NOT_FOUND", path="scan2", times=None)
+    task = hop.started(*items)
+    (hop.source_root / "day/scan2.txt").unlink()
+    hop.until(task, lambda _: hop.task_of(task)["status"] == "SUCCEEDED")
+    hop.service.fault(Action.DELAY, path="successful_transfers", seconds=3)
+    faults = len(hop.service.faults())
+
+    def purge() -> None:
+        while len(hop.service.faults()) == faults:  # the delayed request has not come yet
+            time.sleep(0.05)
+        hop.service.purge(hop.task_of(task)["task_id"])
+
+    other, purging = hop.fresh(), threading.Thread(target=purge)
+    purging.start()
+    with other.globus:
+        other.mover.start(replace(task, resumed=True))
+        found = reasons(other.until(task, lambda progress: progress.state is TaskState.DONE))
+    purging.join()
+    assert found.pop("day/scan2.txt") is Reason.SOURCE_MISSING
+    assert set(found.values()) == {Reason.RESULTS_LOST}
 
 
 # files

@@ -65,8 +65,10 @@ class Settling:
             return _done(results, items, ended)
         if reaction.do == Do.SETTLE and reaction.reason is None:
             text = f"task {ended.task_id} does not tell what became of it"
-            results += [ItemResult(item.path, Reason.RESULTS_LOST, text) for item in said.unreached]
-            return _done(results, items, ended)
+            lost = {item.path: ItemResult(item.path, Reason.RESULTS_LOST, text) for item in said.unreached}
+            # Where the source tells why, that is the reason.
+            lost |= {one.path: one for one in look_at_source(source, said.unreached).troubles}
+            return _done([*results, *lost.values()], items, ended)
         if reaction.do == Do.BISECT and len(items) == 1:
             reason = reason_of(code)
             if reason != Reason.TASK_FAILED:
