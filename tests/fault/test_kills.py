@@ -14,8 +14,10 @@ from tests.fault.campaign import Campaign, succeeded
 from tests.fault.supervisor import LEASE_SECONDS
 from tests.site import Program, Site
 
-ELSEWHERE = frozenset({"file-renamed", "trash-emptied", "task-posted", "run-shown"})
-"""Points of the prune job, the Globus mover and the mirror, which have tests of their own."""
+ELSEWHERE = frozenset(
+    {"copies-verified", "file-renamed", "trash-emptied", "order-uploaded", "task-posted", "run-shown"}
+)
+"""Points of the prune job, the movers of outside services and the mirror, which have tests of their own."""
 POINTS = tuple(point for point in get_args(killpoints.Point) if point not in ELSEWHERE)
 """Every kill point of the operator with the embedded movers."""
 OFTEN = frozenset({"dataset-written", "archive-recorded"})
