@@ -112,7 +112,7 @@ class StatusWriter:
         batch: list[_Pending] = []
         try:
             while entry.waiting:
-                scan, entry.seen = entry.seen or await self._read(name), None
+                scan = await self._start_from(name, entry)
                 draft = await self._linger(entry, scan)
                 batch, entry.waiting = entry.waiting, []
                 await self._write(name, scan, draft, batch)
@@ -124,6 +124,15 @@ class StatusWriter:
             raise
         finally:
             self._open.pop(name, None)
+
+    async def _start_from(self, name: str, entry: _Entry) -> Scan | None:
+        """What was handed in, a few Scans at a time: a thousand at once would hold up everything, the Lease as well."""
+        seen, entry.seen = entry.seen, None
+        if seen is None:
+            return await self._read(name)
+        async with self._slots:
+            await asyncio.sleep(0)
+        return seen
 
     async def _read(self, name: str) -> Scan | None:
         for attempt in range(10**9):

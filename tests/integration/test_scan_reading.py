@@ -1,5 +1,6 @@
 """How a lane reads many Scans and writes what it read: few requests, and nothing older than what the API server has."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -15,7 +16,7 @@ from dichroism_operator import lifecycle
 from dichroism_operator.board import Board
 from dichroism_operator.lanes.base import LISTED_FOR_A_READ, Context, StepLane
 from dichroism_operator.recorder import Recorder
-from dichroism_operator.statuswriter import StatusWriter
+from dichroism_operator.statuswriter import REQUESTS, StatusWriter
 from tests.api import acting
 from tests.chart import CHART, OPERATOR, install
 from tests.cluster import Cluster
@@ -93,6 +94,30 @@ async def test_what_was_read_is_written_without_another_read(lane: Reader) -> No
     for scan in scans[:3]:
         assert await lane.context.writer.submit(scan.name, scan.metadata.uid or "", copied, scan)
     assert requests == {"PUT": 3}
+
+
+async def test_a_whole_batch_that_is_told_at_once_holds_nothing_else_up(lane: Reader) -> None:
+    turns = 0
+    told_at: Counter[int] = Counter()
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def change(scan: Scan) -> bool:
+        told_at[turns] += 1
+        return copied(scan)
+
+    scans = await lane.read_scans(names(lane))
+    beside = asyncio.create_task(others())
+    submit = lane.context.writer.submit
+    told = await asyncio.gather(*(submit(one.name, one.metadata.uid or "", change, one) for one in scans))
+    beside.cancel()
+    assert all(told)
+    assert told_at.total() == len(scans)
+    assert max(told_at.values()) <= REQUESTS
 
 
 async def test_what_changed_since_it_was_read_is_not_overwritten(lane: Reader) -> None:
