@@ -89,6 +89,7 @@ def _arrive(site: GlobusSite, count: int) -> float:
     end = time.monotonic() + PATIENCE_S
     while _verified(site) < count:
         assert time.monotonic() < end, f"{count} files are not verified after {PATIENCE_S:.0f} s"
+        assert operator.running, f"the operator ended: {operator.words()[-1000:]}"
         time.sleep(1)  # Who looks all the time measures himself.
     seconds = time.monotonic() - began
     operator.stop()
