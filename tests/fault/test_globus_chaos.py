@@ -78,7 +78,7 @@ def corrupt_for_ever(campaign: GlobusCampaign) -> None:
 
 @pytest.mark.timeout(5400)
 def test_every_file_arrives_or_says_why_and_nothing_is_sent_twice(
-    globus_site: GlobusSite, kills: Counter[str], full: bool
+    globus_site: GlobusSite, kills: Counter[str], tables: dict[str, str], full: bool
 ) -> None:
     files, rounds, kills_a_point = sizes(full)
     waves = len(TROUBLES) * rounds + len(POINTS) * kills_a_point
@@ -98,7 +98,7 @@ def test_every_file_arrives_or_says_why_and_nothing_is_sent_twice(
             campaign.killed_at(step)
     counts = campaign.check_hop(campaign.finish(900 if files else 240))
     kills.update(campaign.ends)
-    print("\n".join(f"{count:7,d}  {what}" for what, count in counts.items()))
+    tables["globus"] = "\n".join(f"{count:7d}  {what}" for what, count in counts.items())
     assert not campaign.unended()
     assert campaign.running().stop() == 0
     assert "Traceback" not in "".join(program.words() for program in globus_site.programs)

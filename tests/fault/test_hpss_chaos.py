@@ -171,7 +171,9 @@ class TapeCampaign(Campaign):
 
 
 @pytest.mark.timeout(7200)
-def test_every_file_ends_in_exactly_one_verified_bundle(tape_site: TapeSite, full: bool) -> None:
+def test_every_file_ends_in_exactly_one_verified_bundle(
+    tape_site: TapeSite, tables: dict[str, str], full: bool
+) -> None:
     files, kills = (FILES, KILLS) if full else (FEW_FILES, FEW_KILLS)
     campaign = TapeCampaign(tape_site, wave=max(1, files // kills // len(BEAMLINES)))
     ways = [
@@ -188,7 +190,7 @@ def test_every_file_ends_in_exactly_one_verified_bundle(tape_site: TapeSite, ful
         way()
         campaign.kills[way.__name__] += 1
     counts = campaign.count(campaign.finish(1800 if full else PATIENCE_S))
-    print("\n".join(f"{count:7,d}  {what}" for what, count in (counts | campaign.kills).items()))
+    tables["hpss"] = "\n".join(f"{count:7d}  {what}" for what, count in (counts | campaign.kills).items())
     assert counts["in exactly one bundle"] == counts["files"] == files
     assert counts["strange or doubled"] == 0
     assert {one.status.phase for one in tape_site.transfers()} == {TransferPhase.SUCCEEDED}

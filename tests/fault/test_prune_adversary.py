@@ -42,6 +42,7 @@ async def test_no_trap_costs_a_byte_and_what_may_go_is_gone(
     outcomes.update(battle.outcomes)
 
 
-def test_a_good_part_of_the_files_was_deleted(outcomes: Counter[str]) -> None:
-    print(f"\n{outcomes.total()} files: {outcomes['gone']} deleted, {outcomes['kept']} kept or lost to the adversary")
+def test_a_good_part_of_the_files_was_deleted(outcomes: Counter[str], tables: dict[str, str]) -> None:
+    rows = {"files": outcomes.total(), "deleted": outcomes["gone"], "kept, or lost to the adversary": outcomes["kept"]}
+    tables["prune"] = "\n".join(f"{count:7d}  {what}" for what, count in rows.items())
     assert outcomes["gone"] >= LEAST_GONE * outcomes.total()
