@@ -44,7 +44,7 @@ SIZES = "GLOBUS_CHAOS"
 def globus_site(cluster: Cluster, tmp_path: Path, full: bool) -> Iterator[GlobusSite]:
     site = GlobusSite(cluster, tmp_path, unmounted=UNMOUNTED)
     try:
-        # With so many troubles several may meet in one file, which none of them makes hopeless.
+        # Several troubles may meet in one file, which none of them makes hopeless.
         site.install(site.first_hop_alone(attempts=5 if full else 2))
         yield site
     finally:

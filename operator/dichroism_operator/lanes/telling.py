@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dichroism_crds.client import Conflict, NotFound
-from dichroism_crds.kinds import Checksum, Copy, Scan, ScanPhase, Step, Transfer, TransferItem, TransferStatus
+from dichroism_crds.kinds import (
+    Checksum,
+    ConditionStatus,
+    Copy,
+    Scan,
+    ScanPhase,
+    Step,
+    Transfer,
+    TransferItem,
+    TransferStatus,
+)
 from dichroism_crds.reasons import EventReason, Reason
 from dichroism_crds.timestamps import now, same_time
 from dichroism_operator import killpoints, lifecycle, transferstatus
@@ -104,7 +114,8 @@ class Telling:
             else:
                 # In company it is not known whose fault it is, and the next Transfer has half of the items.
                 blame = result.reason != Reason.TASK_FAILED or len(one.transfer.spec.items) == 1
-                lifecycle.fail(scan, self._step, result.reason, result.message, moment, counts=blame)
+                counts = blame and not self._told_before(one, scan, result)
+                lifecycle.fail(scan, self._step, result.reason, result.message, moment, counts=counts)
             return True
 
         told = await self._context.writer.submit(item.scan, item.uid, change, seen)
@@ -115,6 +126,14 @@ class Telling:
             about = About(Scan.kind, item.scan, item.uid)
             self._context.recorder.event(about, reason, f"{self._step}: {result.reason}: {result.message}")
         return told and copy is not None
+
+    def _told_before(self, one: Running, scan: Scan, result: ItemResult) -> bool:
+        """Whether a process that died before it could close the Transfer has told this very failure."""
+        known, created = scan.condition(self._step), one.transfer.metadata.creation_timestamp
+        if not one.task.resumed or known.last_transition_time is None or created is None:
+            return False
+        same = (known.status, known.reason, known.message) == (ConditionStatus.FALSE, result.reason, result.message)
+        return same and known.last_transition_time >= created
 
     def _how(self, scan: Scan, task: Task, asked: Item, result: ItemResult) -> Reason:
         """Whether a file that was right before was put there by us or by somebody before us."""
