@@ -2,28 +2,20 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 import time
-import urllib.request
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from joserfc.jwk import RSAKey
 
 from dichroism_crds.config import Superfacility
+from tests.emulators.server_process import ROOT, EmulatorError, ServerProcess
 from tests.emulators.sfapi import faults
 from tests.emulators.sfapi.places import hash_file
 from tests.emulators.sfapi.slurm import Slurm
-
-ROOT = Path(__file__).resolve().parents[3]
-_START_S = 30.0
-
-
-class EmulatorError(RuntimeError):
-    """The emulator did not start; the text ends with its own words."""
 
 
 @cache
@@ -32,15 +24,13 @@ def _key(number: int) -> RSAKey:
     return RSAKey.generate_key(2048, parameters={"kid": f"key-{number}"}, private=True)
 
 
-class SfapiEmulator:
-    """One emulated service in a folder. Also a context manager that starts it and stops it."""
+class SfapiEmulator(ServerProcess):
+    """One emulated service in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.tape = folder / "tape"
         """What lies on tape, by its path there."""
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = ""
         for name in ("", "tape", "hashes", "faults", "bin", "jobs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         for name, module in (("hsi", "hsi"), ("squeue", "slurm squeue")):
@@ -56,14 +46,10 @@ class SfapiEmulator:
         self.client_id = ""
         self.new_client()
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        super().__exit__(kind, error, trace)
         self.slurm.lose_all()
 
     @property
@@ -106,50 +92,9 @@ class SfapiEmulator:
         """The same as it stands in a file."""
         return {"url": f"{self.url}/api/v1.2", "token_url": f"{self.url}/c2id/token", "prepare": [], "options": []}
 
-    # process
-
-    def start(self) -> None:
-        """Start the server and wait until it serves."""
-        if self._process is not None:
-            raise EmulatorError("the emulator is running already")
-        url_file, output = self.folder / "url", self.folder / "output.log"
-        url_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "tests.emulators.sfapi", "--state", str(self.folder), "--until-stdin-closes"]
-        with output.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + _START_S
-        while not url_file.exists():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise EmulatorError(f"the emulator did not start: {output.read_text()[-2000:]}")
-            time.sleep(0.02)
-        self.url = url_file.read_text()
-
-    def stop(self) -> None:
-        """End it in good order; nothing happens when it does not run."""
-        self._end(hard=False)
-
-    def kill(self) -> None:
-        """SIGKILL: what it has answered must survive this, and jobs go on."""
-        self._end(hard=True)
-
-    def _end(self, *, hard: bool) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if hard:
-            process.kill()
-        else:
-            process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdin:
-            process.stdin.close()
+    def prepare(self) -> list[str]:
+        """Module and arguments; the folder was made ready before."""
+        return ["tests.emulators.sfapi", "--state", str(self.folder)]
 
     # faults and states
 
@@ -175,11 +120,11 @@ class SfapiEmulator:
         """The queue starts nothing; when it goes on, what waits begins."""
         _flag(self.folder / "hold", held)
         if not held and self._process:
-            self._control("begin")
+            self._control("POST", "/_emul/begin")
 
     def expire_tokens(self) -> None:
         """Every token ends now."""
-        self._control("expire-tokens")
+        self._control("POST", "/_emul/expire-tokens")
 
     def store(self, path: str, content: bytes) -> None:
         """Put a file on tape with its hash, as an earlier job did."""
@@ -209,12 +154,6 @@ class SfapiEmulator:
         """All command lines that the archive was given."""
         file = self.folder / "hsi.log"
         return [line.split("\t", 1)[1] for line in file.read_text().splitlines()] if file.exists() else []
-
-    def _control(self, route: str) -> None:
-        request = urllib.request.Request(f"{self.url}/_emul/{route}", data=b"", method="POST")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60):
-            pass
 
 
 def _flag(file: Path, there: bool) -> None:
