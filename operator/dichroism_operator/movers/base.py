@@ -103,6 +103,20 @@ class Progress:
     bundle_sha256: str | None = None
     bundle_size: int | None = None
 
+    @classmethod
+    def of_results(cls, results: Sequence[ItemResult], items: Sequence[Item], by: str = "") -> "Progress":
+        """A task whose every item has its result; ``by`` ends the message."""
+        sizes = {item.path: item.size for item in items}
+        good = [one for one in results if one.verified]
+        return cls(
+            TaskState.DONE,
+            files=len(good),
+            bytes=sum(sizes[one.path] for one in good),
+            faults=len(results) - len(good),
+            message=f"{len(good)} of {len(results)} files verified{by}",
+            results=tuple(results),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FileStat:

@@ -61,18 +61,19 @@ class Settling:
         paths = {item.path: destination.path(item.path) for item in items}
         said = account(ended, items, paths, sent, skipped, complete=complete)
         results = [*said.troubles, *self._proven(said.claims, source, destination)]
+        task = f", task {ended.task_id}"
         if not said.unreached:
-            return _done(results, items, ended)
+            return Progress.of_results(results, items, task)
         if reaction.do == Do.SETTLE and reaction.reason is None:
             text = f"task {ended.task_id} does not tell what became of it"
             lost = {item.path: ItemResult(item.path, Reason.RESULTS_LOST, text) for item in said.unreached}
             # Where the source tells why, that is the reason.
             lost |= {one.path: one for one in look_at_source(source, said.unreached).troubles}
-            return _done([*results, *lost.values()], items, ended)
+            return Progress.of_results([*results, *lost.values()], items, task)
         if reaction.do == Do.BISECT and len(items) == 1:
             reason = reason_of(code)
             if reason != Reason.TASK_FAILED:
-                return _done([ItemResult(items[0].path, reason, reaction.message)], items, ended)
+                return Progress.of_results([ItemResult(items[0].path, reason, reaction.message)], items, task)
         return Progress(
             TaskState.FAILED,
             files=ended.files_transferred,
@@ -152,20 +153,6 @@ def _read_mounted(end: Collection, item: Item) -> str | None:
         return digest if size == item.size else None
 
 
-def _done(results: Sequence[ItemResult], items: Sequence[Item], ended: TaskDocument | None = None) -> Progress:
-    """A task whose every item has its result."""
-    sizes = {item.path: item.size for item in items}
-    good = [one for one in results if one.verified]
-    return Progress(
-        TaskState.DONE,
-        files=len(good),
-        bytes=sum(sizes[one.path] for one in good),
-        faults=len(results) - len(good),
-        message=f"{len(good)} of {len(results)} files verified" + (f", task {ended.task_id}" if ended else ""),
-        results=tuple(results),
-    )
-
-
 def nothing_sent(troubles: Sequence[ItemResult]) -> Progress:
     """The end of a task that was not posted, because none of its items may go."""
-    return _done(troubles, ())
+    return Progress.of_results(troubles, ())

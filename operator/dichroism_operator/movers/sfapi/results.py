@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dichroism_crds.reasons import Reason
@@ -32,18 +33,8 @@ def settle(
     left_out = {str(row[0]): row for row in _rows(document, "left_out", 3)}
     reason = Reason.ALREADY_THERE if document.get("stood") else Reason.COPIED
     results = [*troubles, *(_result(item, members, left_out, reason) for item in items)]
-    sizes = {item.path: item.size for item in items}
-    good = [one for one in results if one.verified]
-    return Progress(
-        TaskState.DONE,
-        files=len(good),
-        bytes=sum(sizes[one.path] for one in good),
-        faults=len(results) - len(good),
-        message=f"{len(good)} of {len(results)} files verified, job {job_id}",
-        results=tuple(results),
-        bundle_sha256=sha256 if good or members else None,
-        bundle_size=size if good or members else None,
-    )
+    progress = Progress.of_results(results, items, f", job {job_id}")
+    return replace(progress, bundle_sha256=sha256, bundle_size=size) if progress.files or members else progress
 
 
 def _result(
