@@ -15,14 +15,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
 from dichroism_crds.config import Endpoint
 from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.timestamps import from_ns
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat, Progress, Task, TaskState
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import NotARegularFileError
 from dichroism_operator.movers.mount import Mount, is_private, private_path, readable, sync_folder
 from dichroism_operator.movers.noreplace import rename_noreplace
@@ -32,7 +31,7 @@ from dichroism_operator.movers.verifying import verify_copies
 _SUBMISSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 
-class FilesystemMover:
+class FilesystemMover(Closing):
     """The :class:`~dichroism_operator.movers.base.Mover` for mounted endpoints; a context manager, or close it.
 
     Every endpoint must hold the folder ``.dichroism`` (see :class:`~dichroism_operator.movers.mount.Mount`); the mover
@@ -54,14 +53,6 @@ class FilesystemMover:
         self._leftover_age = leftover_age
         self._tasks: dict[str, RunningTask] = {}
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Cancel every task and wait until all threads are done."""

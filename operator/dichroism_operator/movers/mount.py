@@ -9,8 +9,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
 
 from dichroism_crds.config import Endpoint
 from dichroism_crds.config.loader import MOUNT_PREFIX
@@ -18,6 +16,7 @@ from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.paths import PathError, check_relative_path
 from dichroism_crds.reasons import Reason
 from dichroism_operator.movers.bundle import open_folder, open_regular
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import FileTrouble, MoverUnavailable, NotARegularFileError
 
 INCOMING = f"{PRIVATE_DIR}/incoming"
@@ -29,7 +28,7 @@ _GONE = (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.E
 _NOT_REGULAR = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
 
-class Mount:
+class Mount(Closing):
     """The root of an endpoint, open. A context manager: the descriptor is closed at its end.
 
     Opening it proves that the file system is there: the root must hold the folder ``.dichroism``, which a person (or
@@ -51,14 +50,6 @@ class Mount:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the descriptor back."""

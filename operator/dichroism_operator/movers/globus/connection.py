@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from globus_sdk import (
     AuthAPIError,
@@ -26,6 +25,7 @@ from globus_sdk.transport import RequestsTransport, RetryConfig
 
 from dichroism_crds.reasons import Reason
 from dichroism_operator.credentials import SecretMissingError, read_secret
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.globus.errors import MalformedAnswerError, is_refused_login, outage_of
 from dichroism_operator.movers.globus.pace import OPERATOR_RATE, Pace
@@ -116,7 +116,7 @@ def _client(app: ClientApp, retries: int) -> TransferClient:
     )
 
 
-class GlobusConnection:
+class GlobusConnection(Closing):
     """Sessions for many threads, one pace for all, and a new login when the old one is refused."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ, *, per_second: float = OPERATOR_RATE) -> None:
@@ -126,14 +126,6 @@ class GlobusConnection:
         self._idle: list[Session] = []
         self._lock = threading.Lock()
         self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close what is idle now, and what is in use as soon as it is given back."""

@@ -10,8 +10,6 @@ from collections.abc import Collection as AbstractCollection
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from globus_sdk import TransferAPIError
 
@@ -22,6 +20,7 @@ from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now, same_time
 from dichroism_operator import killpoints
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat, Progress, Task, TaskState
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import FileTrouble, MoverUnavailable, NotARegularFileError
 from dichroism_operator.movers.globus import deletion, reactions, submission
 from dichroism_operator.movers.globus.collection import Collection
@@ -40,7 +39,7 @@ SETTLING_THREADS = 4
 """Ended tasks whose results are read at the same time."""
 
 
-class GlobusMover:
+class GlobusMover(Closing):
     """The :class:`~dichroism_operator.movers.base.Mover` for Globus collections; a context manager, or close it."""
 
     verifies_by_job = False
@@ -68,14 +67,6 @@ class GlobusMover:
         self._pool = ThreadPoolExecutor(SETTLING_THREADS, thread_name_prefix="globus-settling")
         self._collections: dict[str, Collection] = {}
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Wait for what is being read and close the connections; tasks go on at the service."""

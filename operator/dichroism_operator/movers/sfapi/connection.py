@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from joserfc.errors import JoseError
@@ -20,6 +19,7 @@ from joserfc.jwk import RSAKey
 from dichroism_crds.config import Superfacility
 from dichroism_crds.reasons import Reason
 from dichroism_operator.credentials import SecretMissingError, read_secret
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.sfapi.errors import MalformedAnswerError, is_refused_login, outage_of
 from dichroism_operator.movers.sfapi.sdk import AuthlibBaseError, BriefClient, ClientKeyError, SfApiError
@@ -78,7 +78,7 @@ class Credentials:
         return key
 
 
-class Connection:
+class Connection(Closing):
     """One login for all threads; requests go one after the other, there are few of them."""
 
     def __init__(self, settings: Superfacility, environment: Mapping[str, str] = os.environ) -> None:
@@ -88,14 +88,6 @@ class Connection:
         self._lock = threading.Lock()
         self._client: BriefClient | None = None
         self._credentials: Credentials | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

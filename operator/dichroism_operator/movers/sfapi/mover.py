@@ -10,8 +10,6 @@ import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from dichroism_crds.config import Endpoint, Superfacility
 from dichroism_crds.names import PRIVATE_DIR
@@ -28,6 +26,7 @@ from dichroism_operator.movers.base import (
     TaskState,
 )
 from dichroism_operator.movers.bundling import checked_bundle_path, member_of
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import MoverUnavailable, TaskRefused
 from dichroism_operator.movers.mount import user_path
 from dichroism_operator.movers.retrieval import Retrieval, Retrieved
@@ -68,7 +67,7 @@ class Flight:
         return self.end is not None and self.end.reason is not None and not self.end.over
 
 
-class SfapiMover:
+class SfapiMover(Closing):
     """The :class:`~dichroism_operator.movers.base.Mover` for tape at NERSC; a context manager, or close it.
 
     Nothing on tape is ever renamed or deleted by it.
@@ -103,14 +102,6 @@ class SfapiMover:
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; jobs go on at the site."""
