@@ -10,12 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, Copy, Scan, ScanPhase, Transfer
-from dichroism_crds.names import PRIVATE_DIR
+from dichroism_crds.names import OPERATOR_LEASE, PRIVATE_DIR
 from tests.samples import sample_files
-from tests.site import BEAMLINES, Site
+from tests.site import BEAMLINES, Program, Site
 
 POINTS = 12
 """Per energy sweep; makes files of some 20 kB."""
@@ -206,3 +206,28 @@ def copy_on(scan: Scan, endpoint: str) -> Copy:
 def succeeded(scan: Scan) -> bool:
     """Whether every configured step of a Scan is done."""
     return scan.condition(SUCCEEDED).status == ConditionStatus.TRUE
+
+
+class OperatedCampaign(Campaign):
+    """A campaign with one operator at a time, which is killed, and started again whenever it is needed."""
+
+    environment: ClassVar[dict[str, str]] = {"DICHROISM_LEASE_SECONDS": "20"}
+    """Of the operator, which so keeps its Lease on a slow machine."""
+
+    def __init__(self, site: Site, seed: int) -> None:
+        super().__init__(site, seed)
+        self.operator: Program | None = None
+
+    def start(self, **environment: str) -> Program:
+        """Start an operator. The Lease of a killed one is taken away, as if its time were over."""
+        self.site.cluster.kubectl("delete", "lease", OPERATOR_LEASE, "-n", self.site.namespace, "--ignore-not-found")
+        program = self.site.operator(f"operator-{len(self.site.programs):03d}")
+        self.operator = program.start(**self.environment, **environment)
+        return self.operator
+
+    def running(self) -> Program:
+        """The operator; started when there is none, or when a slow machine made it lose its Lease."""
+        if self.operator is None or not self.operator.running:
+            self.start()
+        assert self.operator is not None
+        return self.operator

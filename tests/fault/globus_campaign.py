@@ -11,21 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
-from dichroism_crds.kinds import ConditionStatus, Scan, ScanPhase, Step, Transfer
-from dichroism_crds.names import OPERATOR_LEASE
+from dichroism_crds.kinds import ConditionStatus, Scan, ScanPhase, Step, Transfer, TransferItem
 from dichroism_crds.reasons import Reason
+from dichroism_crds.timestamps import from_ns, same_time
 from dichroism_operator.movers.choice import GLOBUS_GRACE, GLOBUS_POLL
 from tests.emulators.globus.faults import Action
-from tests.fault.campaign import Campaign, Key, files_below, original_of, succeeded
+from tests.fault.campaign import Key, OperatedCampaign, files_below, original_of, succeeded
 from tests.site import BEAMLINES, GlobusSite, Program
 
-QUICK = {GLOBUS_POLL: "0.4", GLOBUS_GRACE: "1.5", "DICHROISM_LEASE_SECONDS": "20"}
-"""Environment of an operator that polls at once, and keeps its Lease on a slow machine.
-
-A Lease is never waited for: see :meth:`GlobusCampaign.start`.
-"""
 PATIENCE_S = 400.0
 """A lane that is paused again and again looks after five minutes at the latest, and what is waited for comes then."""
 RATE = 20.0
@@ -33,10 +29,12 @@ RATE = 20.0
 HOUR, DAY = 3600.0, 86400.0
 
 
-class GlobusCampaign(Campaign):
+class GlobusCampaign(OperatedCampaign):
     """Files on the way through the service, and the operator that is on it, if there is one now."""
 
     site: GlobusSite
+    environment = OperatedCampaign.environment | {GLOBUS_POLL: "0.4", GLOBUS_GRACE: "1.5"}
+    """It polls at once."""
 
     def __init__(self, site: GlobusSite, seed: int, wave: int, stalled_s: float = 0.0) -> None:
         """``wave``: files of each beamline told together; ``stalled_s``: how long a stopped operator stays stopped."""
@@ -53,25 +51,15 @@ class GlobusCampaign(Campaign):
         """How the operator was killed, and how often."""
         self.foreign = 0
         """Tasks that somebody else posted under our identity."""
-        self.operator: Program | None = None
         self._log_from = 0
         self.globus.set_clock(rate=RATE)
 
     # the operator
 
     def start(self, **environment: str) -> Program:
-        """Start an operator. The Lease of a killed one is taken away, as if its time were over."""
-        self.site.cluster.kubectl("delete", "lease", OPERATOR_LEASE, "-n", self.site.namespace, "--ignore-not-found")
-        self.operator = self.site.operator(f"operator-{len(self.site.programs):03d}").start(**QUICK, **environment)
+        """Start an operator, of which nothing was heard yet."""
         self._log_from = 0
-        return self.operator
-
-    def running(self) -> Program:
-        """The operator; started when there is none, or when a slow machine made it lose its Lease."""
-        if self.operator is None or not self.operator.running:
-            self.start()
-        assert self.operator is not None
-        return self.operator
+        return super().start(**environment)
 
     def kill(self, how: str) -> None:
         """SIGKILL from outside."""
@@ -155,6 +143,15 @@ class GlobusCampaign(Campaign):
     def listen(self) -> None:
         """What was logged so far is no answer to the next wait."""
         self._log_from = len(self.running().words())
+
+    def is_at_source(self, transfer: Transfer, item: TransferItem) -> bool:
+        """Whether the source holds the content that the item names, as finely as the operator can tell."""
+        file = self.source(transfer.spec.beamline) / item.path
+        if not file.exists():
+            return False
+        found, unmounted = file.stat(), transfer.spec.source in self.site.unmounted
+        resolution = timedelta(seconds=1) if unmounted else timedelta(microseconds=1)
+        return found.st_size == item.size and same_time(from_ns(found.st_mtime_ns), item.modified_at, resolution)
 
     def transfer_of(self, task: dict[str, Any]) -> Transfer | None:
         """The Transfer that a task's label names."""

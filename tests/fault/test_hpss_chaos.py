@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from dichroism_crds.kinds import Scan, TransferPhase
-from dichroism_crds.names import OPERATOR_LEASE
 from dichroism_operator.killpoints import Point
 from tests.cluster import Cluster
-from tests.fault.campaign import Campaign, copy_on, files_below, members_of, original_of, succeeded
+from tests.fault.campaign import OperatedCampaign, copy_on, files_below, members_of, original_of, succeeded
 from tests.fault.test_hpss_faults import KILL_POINTS
-from tests.site import BEAMLINES, Program, TapeSite
+from tests.site import BEAMLINES, TapeSite
 
 SEED = 20261123
 FILES, KILLS = 2000, 50
@@ -49,7 +48,7 @@ def tape_site(cluster: Cluster, tmp_path: Path) -> Iterator[TapeSite]:
         site.close()
 
 
-class TapeCampaign(Campaign):
+class TapeCampaign(OperatedCampaign):
     """Files on their way to tape, and what kills whoever carries them."""
 
     site: TapeSite
@@ -60,21 +59,6 @@ class TapeCampaign(Campaign):
         self.rng = random.Random(SEED)
         self.wave = wave
         self.kills: Counter[str] = Counter()
-        self.operator: Program | None = None
-
-    def start(self, **environment: str) -> Program:
-        """Start an operator. The Lease of a killed one is taken away, as if its time were over."""
-        self.site.cluster.kubectl("delete", "lease", OPERATOR_LEASE, "-n", self.site.namespace, "--ignore-not-found")
-        program = self.site.operator(f"operator-{len(self.site.programs):03d}")
-        self.operator = program.start(DICHROISM_LEASE_SECONDS="20", **environment)
-        return self.operator
-
-    def running(self) -> Program:
-        """The operator; started when there is none, or when a slow machine made it lose its Lease."""
-        if self.operator is None or not self.operator.running:
-            self.start()
-        assert self.operator is not None
-        return self.operator
 
     # kills
 
