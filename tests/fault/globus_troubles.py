@@ -13,6 +13,7 @@ from functools import partial
 
 from globus_sdk import TransferData
 
+from dichroism_crds.kinds import Transfer, TransferItem
 from dichroism_crds.reasons import Reason
 from tests.emulators.globus.faults import Action, Point
 from tests.emulators.globus.sdk import transfer_client
@@ -165,16 +166,14 @@ def quota_full(campaign: GlobusCampaign) -> None:
 
 def identical_transfer(campaign: GlobusCampaign) -> None:
     """Somebody else posts the very same list before us: 409 until that task has ended."""
-    campaign.kill("before an identical transfer")
-    campaign.killed_at("transfer-created")
-    planned = [one for one in campaign.site.transfers() if not one.finished]
-    # A task that has ended, and whose results nobody read yet, is posted as well.
-    ours = {task["label"].split()[-1] for task in campaign.globus.tasks()}
-    mine = [one for one in planned if one.spec.submission_id not in ours]
-    paths = [item.path for one in mine for item in one.spec.items]
-    assert paths
+    lists: dict[str, tuple[Transfer, list[TransferItem]]] = {}
+    while not lists:  # the one Transfer that is made may be of a changed source alone, which is never posted
+        campaign.kill("before an identical transfer")
+        campaign.killed_at("transfer-created")
+        lists = _to_be_posted(campaign)
+    paths = [item.path for _, items in lists.values() for item in items]
     campaign.hold("|".join(f"/{re.escape(path)}$" for path in paths))
-    for transfer in mine:
+    for transfer, items in lists.values():
         data = TransferData(
             campaign.site.collections[transfer.spec.source],
             campaign.site.collections[transfer.spec.destination],
@@ -183,7 +182,7 @@ def identical_transfer(campaign: GlobusCampaign) -> None:
             verify_checksum=True,
             preserve_timestamp=True,
         )
-        for item in transfer.spec.items:
+        for item in items:
             data.add_item(f"/{item.path}", f"/{item.path}", recursive=False, checksum_algorithm="SHA256")
         transfer_client(campaign.globus).submit_transfer(data)
         campaign.foreign += 1
@@ -193,6 +192,19 @@ def identical_transfer(campaign: GlobusCampaign) -> None:
         if task["label"] == OF_SOMEBODY_ELSE:
             campaign.globus.expire(task["task_id"])  # With the hopeless file in it, it would go on for a day.
     campaign.lift()
+
+
+def _to_be_posted(campaign: GlobusCampaign) -> dict[str, tuple[Transfer, list[TransferItem]]]:
+    """The Transfers that were planned and never posted, each with the files that the operator will send for it."""
+    # A task that has ended, and whose results nobody read yet, is posted as well.
+    posted = {task["label"].split()[-1] for task in campaign.globus.tasks()}
+    found = {}
+    for transfer in campaign.site.transfers():
+        if not transfer.finished and transfer.spec.submission_id not in posted:
+            items = [item for item in transfer.spec.items if campaign.is_at_source(transfer, item)]
+            if items:
+                found[transfer.name] = transfer, items
+    return found
 
 
 def too_many_pending(campaign: GlobusCampaign) -> None:
