@@ -342,6 +342,7 @@ def test_whatever_happens_every_file_gets_one_scan_and_none_of_a_part_of_it(
             lambda: "lost: " + "\n".join(watching.lacking(watching.scans())[:20]),
             SIZE.patience,
         )
+        assert watching.is_up(SIZE.patience)  # before that a signal ends it as it ends any program
         assert watching.stop() == 0
         before = watching.scans()
         watching.start()

@@ -91,10 +91,11 @@ async def _run(config: Config, namespace: str | None, host: str, port: int, leas
         await health.serve(host, port)
     code = EXIT_UNEXPECTED
     try:
-        async with await Api.connect(namespace) as api:
-            operator = Operator(config, api, health, lease_s=lease_s, sweep_s=sweep_s)
-            await operator.run(_stop_on_signals())
-            code = EXIT_UNEXPECTED if operator.failed else 0
+        # Its connections are never closed: what is still under way would end in a traceback just before the process.
+        api = await Api.connect(namespace)
+        operator = Operator(config, api, health, lease_s=lease_s, sweep_s=sweep_s)
+        await operator.run(_stop_on_signals())
+        code = EXIT_UNEXPECTED if operator.failed else 0
     except LeaseLostError as error:
         log.error("%s; this process ends so that nothing is done twice", error)
     except ApiError as error:

@@ -9,7 +9,7 @@ import pytest
 
 from dichroism_crds.client import NotFound, Unavailable
 from dichroism_crds.config import Endpoint, load
-from dichroism_crds.kinds import Prune, PrunePhase
+from dichroism_crds.kinds import Prune, PrunePhase, Scan
 from dichroism_crds.reasons import KeptReason
 from dichroism_operator.movers.filesystem import FilesystemMover
 from dichroism_operator.prune import stopswitch
@@ -46,11 +46,15 @@ def from_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Any]) -> Cal
 
 
 async def served_again(site: Site, prune: Prune) -> None:
-    """Wait until the API server knows our kinds again, which is after it is ready."""
+    """Wait until the API server serves what a run reads; each kind is served again at a time of its own."""
+    kinds = [site.api.path(kind) for kind in (Scan, Prune)]
+    kinds += [site.api.builtin_path("coordination.k8s.io/v1", "leases"), site.api.builtin_path("v1", "configmaps")]
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(Unavailable, NotFound):
                 await site.read(prune)
+                for path in kinds:
+                    await site.api.request("GET", path, query={"limit": 1, "resourceVersion": "0"})
                 return
             await asyncio.sleep(0.2)
 
