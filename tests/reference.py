@@ -4,6 +4,7 @@
 """
 
 import argparse
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -26,6 +27,11 @@ from tests.chart_values import CRDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "reference"
+RUNBOOK = REPOSITORY / "docs" / "runbook.md"
+_MADE_TABLE = re.compile(
+    r"(?P<head><!-- (?P<kind>conditions|kept): (?P<words>[\w ]+)\. Made by `make docs`\. -->).*?(?P<end><!-- end -->)",
+    re.DOTALL,
+)
 NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->"
 
 
@@ -39,22 +45,41 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def reasons() -> str:
     """Every reason of a condition, of a kept file and of an event."""
-    kept = [(f"`{one}`", "settled" if one.settled else "open", one.description) for one in KeptReason]
+    kept = [
+        (f"`{one}`", "settled" if one.settled else "open", one.description, one.remedy or "-") for one in KeptReason
+    ]
     events = [(f"`{one}`", "Warning" if one.warning else "Normal", one.description) for one in EventReason]
     return "\n\n".join(
         [
             "# Reasons",
             NOTE,
-            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words.",
+            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words. "
+            "`dichroism why` tells the same for one file, with the command.",
             "## Conditions of Scans, Transfers and Prunes",
-            table(("Reason", "When"), ((f"`{one}`", one.description) for one in Reason)),
+            table(
+                ("Reason", "When", "What to do"), ((f"`{one}`", one.description, one.remedy or "-") for one in Reason)
+            ),
             "## Files that a prune run kept",
             "Settled ones are not tried again. Open ones are tried again with back-off from 1 hour to 7 days.",
-            table(("Reason", "Kind", "When"), kept),
+            table(("Reason", "Kind", "When", "What to do"), kept),
             "## Events",
             table(("Reason", "Type", "When"), events),
         ]
     )
+
+
+def runbook() -> str:
+    """The runbook as it is written, with its tables of reasons made anew."""
+    return _MADE_TABLE.sub(_made_table, RUNBOOK.read_text())
+
+
+def _made_table(found: re.Match[str]) -> str:
+    known: dict[str, Reason | KeptReason] = {
+        one.value: one for one in (Reason if found["kind"] == "conditions" else KeptReason)
+    }
+    chosen = [known[word] for word in found["words"].split()]
+    rows = ((f"`{one}`", one.description, one.remedy or "nothing") for one in chosen)
+    return f"{found['head']}\n\n{table(('reason', 'means', 'do'), rows)}\n\n{found['end']}"
 
 
 def metrics(registry: CollectorRegistry = REGISTRY) -> str:
@@ -146,6 +171,7 @@ def _helps(command: click.Command, context: click.Context) -> Iterable[str]:
 
 
 PAGES: dict[Path, Callable[[], str]] = {
+    RUNBOOK: runbook,
     FOLDER / "reasons.md": lambda: reasons() + "\n",
     FOLDER / "metrics.md": lambda: metrics() + "\n",
     FOLDER / "config.md": lambda: configuration() + "\n",

@@ -35,6 +35,11 @@ SUBCOMMANDS = {
         "Delete files that are due, after verifying their copies.",
         "operator",
     ),
+    "why": Subcommand(
+        "dichroism_operator.commands.why:command",
+        "Tell the whole story of one file, and what to do next.",
+        "operator",
+    ),
     "due": Subcommand(
         "dichroism_operator.commands.due:command",
         "Show what will be deleted when, or with --archive what waits for tape.",
