@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from dichroism_cli.main import main as cli
 from dichroism_crds.config import Config
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
+from dichroism_operator.commands.options import EXIT_CODES
 from dichroism_operator.metrics import REGISTRY
 from tests import chart_values
 from tests.chart import CHART
@@ -154,7 +155,8 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 def commands() -> str:
     """The help of every subcommand."""
-    parts = ["# Command line", NOTE]
+    codes = ((f"`{code}`", text) for code, text in EXIT_CODES.items())
+    parts = ["# Command line", NOTE, "## Exit codes", table(("Code", "Means"), codes)]
     context = click.Context(cli, info_name="dichroism")
     parts += _helps(cli, context)
     return "\n\n".join(parts)

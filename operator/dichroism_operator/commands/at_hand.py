@@ -1,6 +1,10 @@
-"""The configuration for commands that people run anywhere: a file, or the one that the chart put into the cluster."""
+"""The configuration for commands that people run anywhere: the one that the chart put into the cluster, or a file.
+
+These commands tell what the operator does, so what it works by counts before a file that happens to lie here.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,31 +21,50 @@ any_config_option = click.option(
     "config_file",
     type=click.Path(path_type=Path),
     envvar="DICHROISM_CONFIG",
-    help=f"The configuration document. Default: {KEY} here, else that of the cluster (ConfigMap {CONFIG_MAP}).",
+    help=f"The configuration document. Default: that of the cluster (ConfigMap {CONFIG_MAP}), else {KEY} here.",
 )
 
 
-async def config_at_hand(api: Api, named: Path | None) -> Config:
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """The configuration, and where it stands, for people."""
+
+    config: Config
+    source: str
+
+
+async def config_at_hand(api: Api, named: Path | None) -> AtHand:
     """The configuration; one that is not there or has errors ends the program.
 
     Raises:
         SystemExit: with the exit code for a configuration that can't be used.
     """
-    here = Path(KEY)
-    if named or here.exists():
-        return _usable(check_file(named or here))
+    if named:
+        return _usable(check_file(named), str(named))
     try:
-        found = await api.request("GET", api.builtin_path("v1", "configmaps", CONFIG_MAP))
+        return await config_of_cluster(api)
     except ApiError as error:
-        text = f"no {KEY} here, and none in the cluster ({error.message}). Name one with --config"
+        if Path(KEY).exists():
+            return _usable(check_file(Path(KEY)), KEY)
+        text = f"no ConfigMap {CONFIG_MAP} can be read ({error.message}) and no {KEY} is here. Name one with --config"
         raise _refused([text]) from error
-    return _usable(check_text(str((found.get("data") or {}).get(KEY, "")), f"ConfigMap {CONFIG_MAP}"))
 
 
-def _usable(checked: Checked) -> Config:
+async def config_of_cluster(api: Api) -> AtHand:
+    """What the operator of the namespace works by.
+
+    Raises:
+        ApiError: there is none, or it can't be read.
+    """
+    found = await api.request("GET", api.builtin_path("v1", "configmaps", CONFIG_MAP))
+    source = f"ConfigMap {CONFIG_MAP}"
+    return _usable(check_text(str((found.get("data") or {}).get(KEY, "")), source), source)
+
+
+def _usable(checked: Checked, source: str) -> AtHand:
     if checked.config is None:
         raise _refused(checked.errors)
-    return checked.config
+    return AtHand(checked.config, source)
 
 
 def _refused(lines: Sequence[str]) -> SystemExit:

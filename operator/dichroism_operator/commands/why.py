@@ -13,8 +13,9 @@ from dichroism_crds.config import Config
 from dichroism_crds.kinds import Model, Scan
 from dichroism_crds.timestamps import now
 from dichroism_operator import wording
+from dichroism_operator.commands import completing
 from dichroism_operator.commands.at_hand import any_config_option, config_at_hand
-from dichroism_operator.commands.options import EXIT_UNEXPECTED, namespace_option, output_option
+from dichroism_operator.commands.options import EXIT_UNEXPECTED, examples, namespace_option, output_option
 from dichroism_operator.story import finding, missing, reading, text
 from dichroism_operator.story.finding import Candidate, NotUnderstoodError
 from dichroism_operator.story.model import Missing, Story
@@ -22,22 +23,19 @@ from dichroism_operator.story.telling import tell
 from dichroism_operator.wording import printable
 
 
-@click.command()
-@click.argument("what", metavar="SCAN|PATH")
-@click.option("--beamline", help="Only of this beamline.")
+@click.command(
+    epilog=examples("dichroism why TrajScan31914-1_0001.txt", "dichroism why bl402-gdt6wd4jpbm6ovtvtqlfrlc3fy -o json")
+)
+@click.argument("what", metavar="SCAN|PATH", shell_complete=completing.scans)
+@click.option("--beamline", shell_complete=completing.beamlines, help="Only of this beamline.")
 @output_option
 @any_config_option
 @namespace_option
 def command(what: str, beamline: str | None, output: str, config_file: Path | None, namespace: str | None) -> None:
-    r"""Tell the whole story of one file, and what to do next.
+    """Tell the whole story of one file, and what to do next.
 
     SCAN|PATH is the name of a Scan, an absolute path on any endpoint, a path relative to the endpoint's root, or the
     end of one. When several files fit, they are listed. A file without a Scan is told of too.
-
-    \b
-    Examples:
-      dichroism why TrajScan31914-1_0001.txt
-      dichroism why bl402-gdt6wd4jpbm6ovtvtqlfrlc3fy -o json
 
     Ends with 0 when the story of a Scan was told or several files fit, 1 when there is no Scan or the API does not
     answer, 2 on wrong usage, 3 when the configuration can't be used.
@@ -68,7 +66,7 @@ class _Listed(Model):
 
 async def _tell(what: str, beamline: str | None, config_file: Path | None, namespace: str | None) -> Sequence[Model]:
     async with await Api.connect(namespace) as api:
-        config = await config_at_hand(api, config_file)
+        config = (await config_at_hand(api, config_file)).config
         files = finding.candidates(what, config, beamline)
         found = await finding.scans(api, what, config, files)
         if len(found) == 1:
