@@ -20,7 +20,7 @@ _FINDING = 10
 def shown(view: Overview) -> str:
     """What needs a person first, then the tables."""
     head = f"namespace {view.namespace}, {view.at:%Y-%m-%d %H:%M:%S} UTC\noperator: {printable(view.operator)}"
-    blocks = [head, _needs(view.needs), _phases(view), _work(view), _heartbeats(view)]
+    blocks = [head, _needs(view.needs), _phases(view), _work(view), _ahead(view), _heartbeats(view)]
     return "\n\n".join(blocks)
 
 
@@ -50,9 +50,15 @@ def _phases(view: Overview) -> str:
 
 
 def _work(view: Overview) -> str:
-    rows = [("BEAMLINE", "RUNNING", "LAST TRANSFER", "WAITS FOR TAPE", "NEXT PRUNE")]
-    rows += [(one.name, str(one.running), _last(one, view.at), _tape(one), _prune(one)) for one in view.beamlines]
-    return wording.columns([tuple(map(printable, row)) for row in rows])
+    rows = [("BEAMLINE", "RUNNING", "LAST TRANSFER")]
+    rows += [(one.name, str(one.running), printable(_last(one, view.at))) for one in view.beamlines]
+    return wording.columns(rows)
+
+
+def _ahead(view: Overview) -> str:
+    rows = [("BEAMLINE", "WAITS FOR TAPE", "NEXT PRUNE")]
+    rows += [(one.name, _tape(one), _prune(one)) for one in view.beamlines]
+    return wording.columns(rows)
 
 
 def _last(state: BeamlineState, moment: datetime) -> str:
