@@ -11,10 +11,9 @@ from tests.cluster import Cluster, ClusterError, node
 from tests.cluster.image import project_image
 from tests.integration.node.release import Release
 
-
 NOT_COVERED = (
-    "Not covered without it: our image in pods under Pod Security `restricted`; helm test, rollouts, rollback and removal "
-    "of a release with namespaced rights; restarts after kills; the install pages"
+    "Not covered without it: our image in pods under Pod Security `restricted`; helm test, rollouts, rollback and "
+    "removal of a release with namespaced rights; restarts after kills; the install pages"
 )
 
 
