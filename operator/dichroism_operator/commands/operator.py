@@ -78,6 +78,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _run(config: Config, namespace: str | None, host: str, port: int, lease_s: int, sweep_s: int) -> None:
+    stop = _stop_on_signals()
     health = Health()
     if port:
         await health.serve(host, port)
@@ -86,7 +87,7 @@ async def _run(config: Config, namespace: str | None, host: str, port: int, leas
         # Its connections are never closed: what is still under way would end in a traceback just before the process.
         api = await Api.connect(namespace)
         operator = Operator(config, api, health, lease_s=lease_s, sweep_s=sweep_s)
-        await operator.run(_stop_on_signals())
+        await operator.run(stop)
         code = EXIT_UNEXPECTED if operator.failed else 0
     except LeaseLostError as error:
         log.error("%s; this process ends so that nothing is done twice", error)
