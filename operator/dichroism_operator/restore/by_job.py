@@ -55,7 +55,7 @@ class BundlesByJob:
         self._waiting.extend(portions)
         self._since = time.monotonic()
         self._try(self._ask)
-        if self._under_way or self._waiting:
+        if self._waiting or any(not self._has_ended(key) for key in self._under_way):
             self._tell(
                 "Members come back from tape by jobs at the site. Hours in the queue (PENDING) are normal. Ctrl-C does "
                 "no harm: the jobs go on, and the same command again meets them"
