@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from dichroism_crds.config import Config, ConfigError, load
+from dichroism_crds.config import Config
 from dichroism_crds.timestamps import format_time
 from dichroism_operator import wording
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     namespace_option,
     output_option,
 )
@@ -85,11 +85,7 @@ def command(
     """
     if (folder is None) != listing:
         raise click.UsageError("say --to FOLDER, or --list to look only")
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_CONFIG)
+    config = loaded(config_file)
     try:
         asked = [understand(word, config, beamline) for word in what]
     except AskedError as error:
