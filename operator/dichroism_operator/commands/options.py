@@ -1,11 +1,14 @@
 """Options, and what else several subcommands share, so that they read the same everywhere."""
 
 import getpass
+import logging
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from dichroism_crds.config import Config, ConfigError, load
 from dichroism_crds.config.quantities import parse_end
 
 config_option = click.option(
@@ -62,6 +65,24 @@ class Day(click.ParamType[datetime]):
             return parse_end(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def loaded(config_file: Path, log: logging.Logger | None = None) -> Config:
+    """The configuration; one that can't be used ends the program, see :func:`refuse`."""
+    try:
+        return load(config_file)
+    except ConfigError as error:
+        refuse(str(error), log)
+
+
+def refuse(problems: str, log: logging.Logger | None = None) -> NoReturn:
+    """End the program because of its configuration; ``log`` is told where the program runs without a person."""
+    if log is None:
+        click.echo(problems, err=True)
+    else:
+        for line in problems.splitlines():
+            log.error("the configuration cannot be used: %s", line)
+    raise SystemExit(EXIT_CONFIG)
 
 
 def user_name() -> str:
