@@ -23,7 +23,7 @@ from tests.cluster import Cluster, ClusterError, CommandError, kubectl_path
 from tests.prefect.environment import PrefectError
 from tests.prefect.server import PrefectServerProcess
 from tests.samples import generate
-from tests.site import BEAMLINES, GlobusSite, Site
+from tests.site import BEAMLINES, PYTHON, GlobusSite, Site
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "demo"
 NAMESPACE = "dichroism"
@@ -214,6 +214,7 @@ def _show_runs(prefect: PrefectServerProcess, count: int) -> None:
 def _explain(site: Site, prefect: PrefectServerProcess | None) -> None:
     shown = f"Prefect: {prefect.ui_url}/runs\n" if prefect else ""
     stop = f" && kill {prefect.pid}" if prefect else ""
+    program = _shown(PYTHON.parent / "dichroism")
     kubectl = f"export KUBECONFIG={site.cluster.kubeconfig} PATH={kubectl_path().parent}:$PATH"
     print(
         f"""
@@ -224,6 +225,8 @@ def _explain(site: Site, prefect: PrefectServerProcess | None) -> None:
 
   cp README.md {site.mount("data631")}/my-scan.txt      # a file that is finished becomes a Scan
   kubectl get scans -w
+  {program} why my-scan.txt        # its whole story, and what to do next
+  {program} status
   kubectl get scans,transfers,prunes -o wide
   kubectl annotate scan --all --overwrite dichroism.als.lbl.gov/retry=Catalogued@$(date +%s)
 
