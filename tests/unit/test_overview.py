@@ -84,6 +84,12 @@ def test_when_all_is_well_it_says_so_and_the_document_agrees() -> None:
     }
 
 
+def test_what_may_not_be_read_is_no_alarm() -> None:
+    state = BeamlineState("BL631", heard=False)
+    assert judged(state, NOW) == []
+    assert "never" not in text.shown(screen(state))
+
+
 def test_problems_come_before_warnings() -> None:
     view = screen(well())
     view.findings += [warning("second", "look"), problem("first", "mend")]

@@ -284,9 +284,7 @@ def judge_scans(counts: ScanCounts, expected: timedelta, moment: datetime) -> li
     select = f"kubectl get scans --field-selector spec.beamline={counts.beamline},status.phase="
     if counts.failed:
         text = f"{counts.beamline}: {_scans_are(counts.failed)} Failed: no step goes on without a person"
-        findings.append(
-            problem(text, f"{select}Failed; kubectl describe scan NAME says why; mend the cause, then retry")
-        )
+        findings.append(problem(text, f"{select}Failed; dichroism why NAME says why and what to do"))
     if counts.refused:
         text = f"{counts.beamline}: {_scans_are(counts.refused)} Refused: nothing of them is moved"
         findings.append(warning(text, f"{select}Refused; the message of each says what is wrong with it"))
@@ -295,7 +293,7 @@ def judge_scans(counts: ScanCounts, expected: timedelta, moment: datetime) -> li
         text = f"{counts.beamline}: {counts.unfinished} unfinished, the oldest ({counts.oldest.name}) for {ago(age)}"
         if age > expected:
             text += f"; {format_duration(expected)} would be explained by the waits of the configuration"
-            findings.append(warning(text, f"kubectl describe scan {counts.oldest.name} says what it waits for"))
+            findings.append(warning(text, f"dichroism why {counts.oldest.name}"))
         else:
             findings.append(ok(text))
     return findings or [ok(f"{counts.beamline}: no Scan is failed, refused or unfinished")]

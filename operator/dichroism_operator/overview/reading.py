@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from dichroism_crds.client import Api, NotFound
+from dichroism_crds.client import Api, Denied, NotFound
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.heartbeat import LEASES, Heartbeat
 from dichroism_crds.heartbeat import lease_name as watchers_lease
@@ -14,11 +14,12 @@ from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import pauses
 from dichroism_operator.doctor import kubernetes
-from dichroism_operator.doctor.check import Finding
+from dichroism_operator.doctor.check import Finding, not_checked
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.flight.result import lease_name as flights_lease
 from dichroism_operator.overview.state import BeamlineState, LastTransfer, NextPrune, Overview
 
+_MAY = "The Role viewer of the chart allows it"
 _ENDED = (TransferPhase.SUCCEEDED, TransferPhase.FAILED)
 
 
@@ -28,8 +29,13 @@ async def read(api: Api, config: Config, beamline: str | None) -> Overview:
     Raises:
         ApiError: the API refuses or does not answer.
     """
-    lease = await _lease(api, OPERATOR_LEASE)
-    finding = kubernetes.judge_lease(lease.get("spec", {}) if lease else None, now())
+    readable = True
+    try:
+        lease = await _lease(api, OPERATOR_LEASE)
+        finding = kubernetes.judge_lease(lease.get("spec", {}) if lease else None, now())
+    except Denied as error:
+        lease, readable = None, False
+        finding = not_checked(f"not known, this account may not read Leases: {error.message}", _MAY)
     view = Overview(api.namespace, now(), finding.message, findings=[finding, *await kubernetes.stop_switch(api)])
     scans = [row async for row in api.list_columns(Scan)]
     transfers = [row async for row in api.list_columns(Transfer)]
@@ -45,7 +51,9 @@ async def read(api: Api, config: Config, beamline: str | None) -> Overview:
         state.last = await _last(api, one.name)
         state.prune = await _next(api, [row for row in prunes if row["Beamline"] == one.name])
         view.findings += kubernetes.judge_prunes(one.name, await kubernetes.incomplete_prunes(api, one.name))
-        state.watcher, state.flight = await _words(api, one.name)
+        state.heard = readable
+        if readable:
+            state.watcher, state.flight = await _words(api, one.name)
     pruned = tuple(dict.fromkeys(endpoint for one in chosen for endpoint in one.prune))
     view.findings += kubernetes.judge_cronjobs(pruned, await kubernetes.prune_cronjobs(api))
     return view

@@ -47,7 +47,10 @@ class NextPrune:
 
 @dataclass(slots=True)
 class BeamlineState:
-    """One beamline. ``oldest`` is the unfinished Scan that is there for the longest time."""
+    """One beamline. ``oldest`` is the unfinished Scan that is there for the longest time.
+
+    ``heard`` is False where the account may not read what watchers and flight checks say of themselves.
+    """
 
     name: str
     phases: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class BeamlineState:
     last: LastTransfer | None = None
     tape: TapeWaiting | None = None
     prune: NextPrune | None = None
+    heard: bool = True
     watcher: Heartbeat | None = None
     flight: FlightResult | None = None
     paused: Sequence[Pause] = ()
@@ -103,6 +107,8 @@ def _rewrites(state: BeamlineState) -> list[Finding]:
 
 def _watcher(state: BeamlineState, moment: datetime) -> list[Finding]:
     word, look = state.watcher, "On the watcher's host: dichroism watcher status; systemctl status dichroism-watcher"
+    if not state.heard:
+        return []
     if word is None or word.completed is None:
         return [problem(f"{state.name}: no watcher has completed a pass over the folder: new files wait", look)]
     findings = []

@@ -87,7 +87,7 @@ def _heartbeats(view: Overview) -> str:
     rows = [("BEAMLINE", "WATCHER'S LAST PASS", "HINDERED FILES", "FLIGHT CHECK")]
     for one in view.beamlines:
         word = one.watcher
-        watched = f"{ago(view.at - word.completed)} ago" if word and word.completed else "never"
+        watched = f"{ago(view.at - word.completed)} ago" if word and word.completed else "never" if one.heard else "?"
         hindered = ", ".join(f"{count} {state}" for state, count in (word.files if word else {}).items() if count)
         flight = "-"
         if one.flight:
