@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dichroism_crds.kinds import Scan, ScanPhase
+from dichroism_crds.kinds import Scan, ScanPhase, Transfer
 from dichroism_crds.names import GROUP, VERSION
 from dichroism_crds.timestamps import now
 from tests import cluster as clusters
@@ -135,8 +135,7 @@ def _throughput(site: Site, say: Say) -> Figures:
     assert operator.stop() == 0
     full = etcd_bytes(site.cluster)
     # What collection does a day later at the earliest; Events end by themselves.
-    for path in (f"/apis/{GROUP}/{VERSION}/namespaces/{site.namespace}/{plural}" for plural in ("scans", "transfers")):
-        site.cluster.kubectl("delete", "--raw", path, timeout=PATIENCE_S)
+    site.delete_all(Scan, Transfer)
     site.cluster.kubectl("delete", "--raw", f"/api/v1/namespaces/{site.namespace}/events", timeout=PATIENCE_S)
     kept = etcd_bytes(site.cluster)
     say(f"etcd: {(full - empty) / count:.0f} B a Scan, {(kept - empty) / count:.0f} B after collection")
