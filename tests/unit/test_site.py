@@ -68,10 +68,10 @@ def test_every_file_that_a_page_links_to_has_its_page() -> None:
 # lists
 
 
-@pytest.mark.parametrize("page", [*PAGES, *outside()], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *(one for one in outside() if one.suffix == ".md")], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_a_page_has_the_same_parts_in_the_site_as_in_the_repository(page: Path) -> None:
-    if page.suffix != ".md":
-        pytest.skip("is shown as it is")
     text = page.read_text()
     shown = markdown.markdown(
         with_wide_lists(text), extensions=["tables", "pymdownx.superfences", "pymdownx.highlight"]
