@@ -41,7 +41,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CAMEL = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
 _SHELL = re.compile(r"^\$ (?:\S*/)?(.*)$", re.MULTILINE)
 _PLACE = re.compile(r"(?:crds|watcher|operator|cli|charts|tests|docs|requirements)/[\w./-]*\w/?")
-_NOT_OURS = {"ConfigMap", "CronJob", "PersistentVolumeClaim", "ClusterRole", "TemporaryError"}
+_NOT_OURS = {"ConfigMap", "CronJob", "PersistentVolumeClaim", "ClusterRole", "TemporaryError", "ImagePullBackOff"}
 """Words of Kubernetes and kopf that look like ours."""
 
 
