@@ -67,6 +67,7 @@ def test_an_operator_killed_anywhere_loses_nothing_and_does_nothing_twice(
     last = site.operator("operator-last").start()
     site.wait_until_succeeded(len(campaign.originals))
     site.wait_for(lambda: all(one.finished for one in site.transfers()), "every Transfer is finished")
+    site.wait_for(lambda: "is ours" in last.words(), "the last one leads")
     assert last.stop() == 0
     campaign.check()
     assert "Traceback" not in "".join(program.words() for program in site.programs)
