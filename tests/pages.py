@@ -29,7 +29,7 @@ _ITEM = re.compile(r"( *)([*+-]|\d+[.)])( +)")
 
 
 def navigation(index: str) -> Navigation:
-    """The sections and pages that the index links to, in its order; titles are those of the pages."""
+    """The sections and pages that the index links to, in its order; a file outside is called as its link calls it."""
     top: Navigation = [{"Start": "index.md"}]
     section: Navigation = top
     deeper: Navigation = top
@@ -42,10 +42,11 @@ def navigation(index: str) -> Navigation:
                 top.append({heading[2]: section})
             else:
                 section.append({heading[2]: deeper})
-        for link in _LINK.findall(line) if top[1:] else ():
-            path = link[1].partition("#")[0]
+        for start, link, _ in _LINK.findall(line) if top[1:] else ():
+            path = link.partition("#")[0]
             if path and ":" not in path:
-                deeper.append(site_path(DOCS / path))
+                place = site_path(DOCS / path)
+                deeper.append({start[1:-2]: place} if place.startswith(OUTSIDE) else place)
     return top
 
 
