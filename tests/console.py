@@ -1,8 +1,8 @@
 """Runs what a page tells its readers to type, and looks for what it promises them.
 
-A ``console`` block has commands after ``$ ``, each followed by lines of its output. A promised line stands in that
-output as it is, but for ``...``, which stands for anything, and for the width of gaps; lines between promised ones may
-be left out. Everything of a page runs in one shell, so variables and folders last from block to block.
+The blocks come from ``tests.pages``. In a ``console`` block a command is followed by lines of its output. A promised
+line stands in that output as it is, but for ``...``, which stands for anything, and for the width of gaps; lines
+between promised ones may be left out. Everything of a page runs in one shell, so variables and folders last.
 """
 
 import os
@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_BLOCK = re.compile(r"^ *```console\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+from tests.pages import Page
+
 _LOOKS = re.compile(r"(kubectl (get|describe)|ls|find|cat|dichroism due)\b")
 """Commands that change nothing: asked again while they do not show what is promised, as a reader would."""
 _MARK = "-- end of command, exit code"
@@ -33,11 +34,11 @@ class Command:
     promised: tuple[str, ...]
 
 
-def commands(page: str) -> Iterator[Command]:
+def commands(page: Page) -> Iterator[Command]:
     """The commands of a page's console blocks, in order."""
-    for block in _BLOCK.findall(page):
-        for part in re.split(r"^ *\$ ", block, flags=re.MULTILINE)[1:]:
-            text, *lines = part.splitlines()
+    for block in page.blocks:
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:] if block.language == "console" else ():
+            text, *lines = part.replace("\\\n", " ").splitlines()
             yield Command(text, tuple(line for line in lines if line.strip(" .")))
 
 

@@ -6,14 +6,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.console import Shell, commands
+from tests.pages import Page
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGE = Page(ROOT / "docs" / "tutorial.md")
 ADDRESS = "<address of this repository>"
 
 
@@ -62,8 +64,7 @@ def lend_environment(clone: Path) -> None:
 @pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("chart_tools")
 def test_every_command_of_the_tutorial_does_what_it_promises(shell: Shell, repository: Path, tmp_path: Path) -> None:
-    page = PAGE.read_text().replace(ADDRESS, shlex.quote(str(repository)))
-    for command in commands(page):
-        shell.follow(command)
+    for command in commands(PAGE):
+        shell.follow(replace(command, text=command.text.replace(ADDRESS, shlex.quote(str(repository)))))
         if command.text == "cd dichroism":
             lend_environment(tmp_path / "dichroism")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.console import Command, ConsoleError, Shell, commands, missing
+from tests.pages import Page
 
 PAGE = """x
 ```console
@@ -19,12 +20,11 @@ y
 ```text
 $ not this
 ```
-1. z
-
-   ```console
-   $ echo 1
-   1
-   ```
+```console
+$ echo 1 \\
+    2
+1 2
+```
 """
 
 
@@ -36,8 +36,11 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     opened.close()
 
 
-def test_commands_and_promises_are_read_from_console_blocks_alone() -> None:
-    assert list(commands(PAGE)) == [Command("cd sub", ()), Command("ls", ("a.txt",)), Command("echo 1", ("   1",))]
+def test_commands_and_promises_are_read_from_console_blocks_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    read = list(commands(Page(page)))
+    assert read == [Command("cd sub", ()), Command("ls", ("a.txt",)), Command("echo 1      2", ("1 2",))]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from tests.pages import DOCS, ROOT, navigation, outside, parts, site_path, with_links, with_wide_lists
+from tests.docs_site import DOCS, ROOT, navigation, outside, parts, site_path, with_links, with_wide_lists
 
 PAGES = sorted(DOCS.rglob("*.md"))
 COUNTED = ("li", "ol", "ul", "pre", "table", "tr", "h1", "h2", "h3", "h4", "img", "a")
