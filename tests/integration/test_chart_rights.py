@@ -23,9 +23,9 @@ from dichroism_crds.names import (
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.schema import OPENAPI_PATH
 from dichroism_crds.timestamps import now
-from dichroism_operator.flight.record import leave
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.flight.result import lease_name as flights_lease
+from dichroism_operator.jobresults import leave
 from dichroism_operator.lease import Lease
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.job import lease_name
@@ -177,7 +177,7 @@ async def test_flight_check_may_leave_its_result(cluster: Cluster, installed: st
         for beamline in BEAMLINES:
             result = FlightResult(id=str(uuid.uuid4()), beamline=beamline, started=moment, ended=moment, legs=())
             for _ in range(2):  # the first time there is no Lease yet
-                await leave(api, result)
+                await leave(api, flights_lease(result.beamline), result)
 
 
 async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, installed: str) -> None:

@@ -12,7 +12,7 @@ import click
 
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Beamline, Config, ConfigError, check_runnable, load
-from dichroism_operator import logs
+from dichroism_operator import jobresults, logs
 from dichroism_operator.commands.options import (
     EXIT_CONFIG,
     EXIT_UNEXPECTED,
@@ -20,9 +20,8 @@ from dichroism_operator.commands.options import (
     namespace_option,
     output_option,
 )
-from dichroism_operator.flight import record
 from dichroism_operator.flight.check import FlightCheck
-from dichroism_operator.flight.result import FlightResult
+from dichroism_operator.flight.result import FlightResult, lease_name
 from dichroism_operator.movers.choice import build_movers
 from dichroism_operator.wording import columns, printable
 
@@ -108,7 +107,7 @@ async def _fly(
     if recorded:
         try:
             async with await Api.connect(namespace) as api:
-                await record.leave(api, result)
+                await jobresults.leave(api, lease_name(result.beamline), result)
         except ApiError as error:
             click.echo(f"the result could not be left in the cluster, an alarm follows there: {error}", err=True)
     return result

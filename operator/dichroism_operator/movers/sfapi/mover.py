@@ -352,6 +352,15 @@ class SfapiMover(Closing):
         bundles = found.get("bundles")
         return Retrieved(Retrieval.DONE), [str(one) for one in bundles] if isinstance(bundles, list) else []
 
+    def bundle_names(self, tape: Endpoint) -> frozenset[str]:
+        """Names, without folders, of all bundles below the root of ``tape``: one command, no job, no tape is mounted.
+
+        Raises:
+            MoverUnavailable: the archive does not let us in, or does not answer.
+        """
+        names = self._site.tape_names(self._settings.hsi, tape.root_path) or []
+        return frozenset(name.rpartition("/")[2] for name in names if name.endswith(".tar"))
+
     def read(self, near: Endpoint, path: str) -> bytes:
         """A file on the site's file system, through the API: for small ones.
 
