@@ -8,8 +8,20 @@ from dichroism_operator.audit.facts import Planned, Steered, microseconds_of
 from dichroism_operator.audit.findings import Place, Sight
 from dichroism_operator.audit.index import Index
 
+PRUNES_A_PAGE = 20
+"""One may hold a thousand items, a megabyte."""
 
-async def look(namespace: str | None, index: Index, sights: Mapping[str, Sight]) -> None:
+
+async def look_from(namespace: str | None, index: Index, sights: Mapping[str, Sight]) -> None:
+    """Connect, and read all Prunes and Scans of the beamlines; where that fails, every sight notes it."""
+    try:
+        async with await Api.connect(namespace) as api:
+            await look(api, index, sights)
+    except ApiError as error:
+        _miss(sights, f"the Kubernetes API can't be asked: {error.message}")
+
+
+async def look(api: Api, index: Index, sights: Mapping[str, Sight]) -> None:
     """Read all Prunes and Scans of the beamlines into the index; where that fails, every sight notes it."""
     unreadable: list[str] = []
 
@@ -17,13 +29,12 @@ async def look(namespace: str | None, index: Index, sights: Mapping[str, Sight])
         unreadable.append(name)
 
     try:
-        async with await Api.connect(namespace) as api:
-            async for prune in api.list(Prune, on_unreadable=skip):
-                if prune.spec.beamline in sights:
-                    index.add_planned(prune.spec.beamline, _items(prune))
-            async for scan in api.list(Scan, on_unreadable=skip):
-                if scan.spec.beamline in sights:
-                    index.add_scans(scan.spec.beamline, [(scan.spec.path, _steered(scan))])
+        async for prune in api.list(Prune, limit=PRUNES_A_PAGE, on_unreadable=skip):
+            if prune.spec.beamline in sights:
+                index.add_planned(prune.spec.beamline, _items(prune))
+        async for scan in api.list(Scan, on_unreadable=skip):
+            if scan.spec.beamline in sights:
+                index.add_scans(scan.spec.beamline, [(scan.spec.path, _steered(scan))])
     except ApiError as error:
         _miss(sights, f"the Kubernetes API can't be asked: {error.message}")
     if unreadable:

@@ -79,7 +79,7 @@ class Survey:
             for sight in sights.values():
                 sight.miss(place, "left out as asked", by_choice=True)
         if Place.KUBERNETES not in self.left_out and any(one.prune for one in self.beamlines):
-            await planned.look(namespace, self.index, sights)
+            await planned.look_from(namespace, self.index, sights)
         for beamline, one in zip(self.beamlines, audited, strict=True):
             await asyncio.to_thread(self._look, beamline, one)
         await asyncio.to_thread(self.index.complete)
