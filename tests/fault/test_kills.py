@@ -15,9 +15,9 @@ from tests.fault.supervisor import LEASE_SECONDS
 from tests.site import Program, Site
 
 ELSEWHERE = frozenset(
-    {"copies-verified", "file-renamed", "trash-emptied", "order-uploaded", "task-posted", "run-shown"}
+    {"copies-verified", "file-renamed", "trash-emptied", "order-uploaded", "task-posted", "run-shown", "file-restored"}
 )
-"""Points of the prune job, the movers of outside services and the mirror, which have tests of their own."""
+"""Points of the prune job, of restore, the movers of outside services and the mirror, which have tests of their own."""
 POINTS = tuple(point for point in get_args(killpoints.Point) if point not in ELSEWHERE)
 """Every kill point of the operator with the embedded movers."""
 OFTEN = frozenset({"dataset-written", "archive-recorded"})
@@ -67,6 +67,7 @@ def test_an_operator_killed_anywhere_loses_nothing_and_does_nothing_twice(
     last = site.operator("operator-last").start()
     site.wait_until_succeeded(len(campaign.originals))
     site.wait_for(lambda: all(one.finished for one in site.transfers()), "every Transfer is finished")
+    site.wait_for(lambda: "is ours" in last.words(), "the last one leads")
     assert last.stop() == 0
     campaign.check()
     assert "Traceback" not in "".join(program.words() for program in site.programs)

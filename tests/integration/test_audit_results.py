@@ -6,13 +6,12 @@ import pytest
 
 from dichroism_crds.client import Api, Denied
 from dichroism_crds.config import load
-from dichroism_crds.heartbeat import LEASES
+from dichroism_crds.heartbeat import LEASES, leave
 from dichroism_crds.names import OPERATOR_LEASE
 from dichroism_crds.timestamps import now
 from dichroism_operator.audit.findings import Kind, Place
 from dichroism_operator.audit.result import ANNOTATION_RESULT, AuditResult, DiskResult, lease_name
 from dichroism_operator.board import Board
-from dichroism_operator.jobresults import leave
 from dichroism_operator.lanes.audits import AuditResults
 from dichroism_operator.lanes.base import Context
 from dichroism_operator.metrics import REGISTRY
@@ -53,7 +52,7 @@ async def test_the_last_audit_becomes_metrics_and_an_event(cluster: Cluster, nam
         assert metric("findings", kind="NotCopied") is None, "before the first audit nothing is known"
         assert (metric("age_seconds") or 0) < 60, "a beamline that was never audited ages from our start"
 
-        await leave(job, name, result(ago_s=3600, NotCopied=3))
+        await leave(job, name, result(ago_s=3600, NotCopied=3).to_lease("test"))
         await lane.turn()
         assert metric("findings", kind="NotCopied") == 3
         assert metric("findings", kind="CopyDiffers") == 0
@@ -67,7 +66,7 @@ async def test_the_last_audit_becomes_metrics_and_an_event(cluster: Cluster, nam
         assert "AuditFound" in told
         assert "3 NotCopied, tape was not looked at" in told
 
-        await leave(job, name, result())
+        await leave(job, name, result().to_lease("test"))
         await lane.turn()
         assert metric("findings", kind="NotCopied") == 0
         await write_nonsense(job, name)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dichroism_crds import heartbeat
 from dichroism_crds.client import Api, Denied, NotFound
 from dichroism_crds.heartbeat import LEASES, Heartbeat
 from dichroism_crds.heartbeat import lease_name as watchers_lease
@@ -28,9 +29,9 @@ from dichroism_operator.audit.findings import Sight
 from dichroism_operator.audit.index import Index
 from dichroism_operator.audit.result import AuditResult
 from dichroism_operator.audit.result import lease_name as audits_lease
+from dichroism_operator.flight.record import leave
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.flight.result import lease_name as flights_lease
-from dichroism_operator.jobresults import leave
 from dichroism_operator.lease import Lease
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.job import lease_name
@@ -183,7 +184,7 @@ async def test_flight_check_may_leave_its_result(cluster: Cluster, installed: st
         for beamline in BEAMLINES:
             result = FlightResult(id=str(uuid.uuid4()), beamline=beamline, started=moment, ended=moment, legs=())
             for _ in range(2):  # the first time there is no Lease yet
-                await leave(api, flights_lease(result.beamline), result)
+                await leave(api, result)
 
 
 async def test_audit_may_read_the_calendar_and_leave_its_numbers(cluster: Cluster, installed: str) -> None:
@@ -197,7 +198,7 @@ async def test_audit_may_read_the_calendar_and_leave_its_numbers(cluster: Cluste
         for beamline in BEAMLINES:
             result = AuditResult(beamline=beamline, started=moment, ended=moment, findings={}, unseen={})
             for _ in range(2):  # the first time there is no Lease yet
-                await leave(api, audits_lease(beamline), result)
+                await heartbeat.leave(api, audits_lease(beamline), result.to_lease("test"))
 
 
 async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, installed: str) -> None:

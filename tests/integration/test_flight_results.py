@@ -12,8 +12,8 @@ from dichroism_crds.names import OPERATOR_LEASE
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator.board import Board
+from dichroism_operator.flight import record
 from dichroism_operator.flight.result import FlightResult, Leg, Outcome, lease_name
-from dichroism_operator.jobresults import leave
 from dichroism_operator.lanes.base import Context
 from dichroism_operator.lanes.flights import FlightResults
 from dichroism_operator.metrics import REGISTRY
@@ -54,7 +54,7 @@ async def test_the_last_check_becomes_metrics_an_event_and_a_run(cluster: Cluste
         assert metric("failed") == 0
         assert (metric("age_seconds") or 0) < 60, "a beamline that was never checked ages from our start"
 
-        await leave(job, lease_name("BL402"), check(Reason.DESTINATION_FULL, ago_s=3600))
+        await record.leave(job, check(Reason.DESTINATION_FULL, ago_s=3600))
         await lane.turn()
         assert metric("failed") == 1
         assert metric("leg_failed", leg=HOP, reason="DestinationFull") == 1
@@ -67,7 +67,7 @@ async def test_the_last_check_becomes_metrics_an_event_and_a_run(cluster: Cluste
         assert "FlightCheckFailed" in told
         assert f"{HOP}: DestinationFull: said" in told
 
-        await leave(job, lease_name("BL402"), check())
+        await record.leave(job, check())
         for _ in range(2):
             await lane.turn()
         assert metric("failed") == 0

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import click
 
+from dichroism_crds import heartbeat
 from dichroism_crds.client import Api, ApiError
-from dichroism_crds.config import Config, ConfigError, load
+from dichroism_crds.config import Config
 from dichroism_crds.config.quantities import parse_duration
 from dichroism_crds.timestamps import now
-from dichroism_operator import jobresults, logs
+from dichroism_operator import logs
 from dichroism_operator.audit import report
 from dichroism_operator.audit.findings import Place
 from dichroism_operator.audit.index import Index
@@ -22,11 +23,12 @@ from dichroism_operator.audit.survey import Audited, Survey
 from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.catalogue.choice import build_catalogue
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     namespace_option,
     output_option,
+    refuse,
 )
 from dichroism_operator.movers.base import Mover
 from dichroism_operator.movers.choice import build_movers, mover_for
@@ -87,7 +89,7 @@ def command(
     """
     logs.configure(json_lines=False)
     logging.getLogger().setLevel(logging.ERROR)  # what can't be looked at is told in the report
-    config = _load(config_file)
+    config = loaded(config_file)
     if unknown := sorted(set(names) - set(config.beamlines)):
         known = ", ".join(config.beamlines)
         raise click.UsageError(f"{config_file} has no beamline {', '.join(unknown)}. Known: {known}")
@@ -116,14 +118,6 @@ def command(
     sys.exit(code + (EXIT_NOT_LOOKED if lacking else 0))
 
 
-def _load(config_file: Path) -> Config:
-    try:
-        return load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(EXIT_CONFIG) from error
-
-
 def _movers(config: Config) -> Callable[[str], Mover]:
     """The mover of an endpoint, made when the first one is needed: with mounts alone none is."""
     movers: dict[str, Mover] = {}
@@ -140,8 +134,7 @@ def _catalogue(config: Config) -> Catalogue | None:
     try:
         return build_catalogue(config)
     except ValueError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(EXIT_CONFIG) from error
+        refuse(str(error))
 
 
 async def _audit(survey: Survey, namespace: str | None, *, recorded: bool) -> list[Audited]:
@@ -150,7 +143,8 @@ async def _audit(survey: Survey, namespace: str | None, *, recorded: bool) -> li
         try:
             async with await Api.connect(namespace) as api:
                 for one in audited:
-                    await jobresults.leave(api, lease_name(one.beamline), report.result_of(one, survey.index))
+                    word = report.result_of(one, survey.index).to_lease(heartbeat.holder())
+                    await heartbeat.leave(api, lease_name(one.beamline), word)
         except ApiError as error:
             click.echo(f"the numbers could not be left in the cluster, an alarm follows there: {error}", err=True)
     return audited

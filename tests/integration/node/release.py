@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from dichroism_crds.kinds import Scan
-from dichroism_crds.names import GROUP
 from tests.chart import CHART, OPERATOR, RELEASE
 from tests.cluster import Cluster, CommandError, processes
 from tests.cluster.image import project_image
+from tests.pages import page
 from tests.samples import generate
 from tests.site import BEAMLINES, Site
 
@@ -28,7 +28,7 @@ USER = 10001
 """User and group of the image; the folders of the endpoints are theirs."""
 SECRET = "credentials"
 PATIENCE_S = 300
-_RBAC = "rbac.authorization.k8s.io"
+_ADMIN = {"kind": "ClusterRole", "name": "admin"}
 
 
 class Release(Site):
@@ -169,11 +169,11 @@ class Release(Site):
         self.cluster.kubectl("create", "secret", "generic", SECRET, *literals, "-n", self.namespace)
         wanted = [*_installer(self.namespace)]
         for name in self.endpoints:
-            wanted += _volume(self.namespace, name, self.mount(name))
+            wanted += volume(self.namespace, name, self.mount(name))
         self.cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(wanted))
 
 
-def _volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
+def volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
     """A volume that is a folder of this machine, and its claim: pods of the level `restricted` mount no folder."""
     size, modes = {"storage": "1Gi"}, ["ReadWriteMany"]
     volume = f"{namespace}-{name}"
@@ -197,33 +197,16 @@ def _volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def _installer(namespace: str) -> list[dict[str, Any]]:
-    """The account that installs: administrator of the namespace, with all rights on our kinds there, and no other.
-
-    It makes Roles, and nobody may give a right that he has not.
-    """
-    named = {"name": INSTALLER, "namespace": namespace}
-    kinds = {"apiGroups": [GROUP], "resources": ["*"], "verbs": ["*"]}
-    events = {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
-    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}
-    subjects = [{"kind": "ServiceAccount", **named}]
-
-    def bound(kind: str, name: str) -> dict[str, Any]:
-        metadata = {"name": f"{INSTALLER}-{name}", "namespace": namespace}
-        reference = {"apiGroup": _RBAC, "kind": kind, "name": name}
-        return {
-            "apiVersion": f"{_RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "subjects": subjects,
-            "roleRef": reference,
-        }
-
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
-        {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": named, "rules": [kinds, events, leases]},
-        bound("Role", INSTALLER),
-        bound("ClusterRole", "admin"),
-    ]
+    """The account that installs: `admin` of the namespace, with the Role that the request page asks for."""
+    (rights,) = [block.text for block in page("request-to-nersc").blocks if block.file == "rights.yaml"]
+    role, binding = yaml.safe_load_all(rights)
+    subject = {"kind": "ServiceAccount", "name": INSTALLER, "namespace": namespace}
+    admin = {**binding, "metadata": {"name": f"{INSTALLER}-admin"}, "roleRef": {**binding["roleRef"], **_ADMIN}}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": INSTALLER}}
+    wanted = [account, role, binding | {"subjects": [subject]}, admin | {"subjects": [subject]}]
+    for one in wanted:
+        one["metadata"]["namespace"] = namespace
+    return wanted
 
 
 def _give(folder: Path) -> None:
