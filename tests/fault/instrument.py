@@ -74,6 +74,7 @@ class Instrument:
         self.root, self.outside, self.quiet = root, outside, quiet
         self._scans = mixed_files(beamline, seed, points=POINTS) if beamline else None
         self._left: dict[Path, list[tuple[str, int]]] = {}
+        self._at: dict[Path, float] = {}
         self._ending = False
         self.rng = random.Random(seed)
         self.numbers = itertools.count(1)
@@ -162,12 +163,13 @@ class Instrument:
             content, left = path.read_bytes(), self._left.setdefault(path, [])
             if (known := (hashlib.sha256(content).hexdigest(), len(content))) not in left[-1:]:
                 left.append(known)
+                self._at[path] = time.time()
 
     def done(self, path: Path, **known: object) -> Outcome:
         """The outcome of a file that is as it will be, for the log."""
         self.leave(path)
-        left = self._left.pop(path, [])
-        return Outcome("", str(path.relative_to(self.root)), left=left, at=time.time(), **known)  # type: ignore[arg-type]
+        told = {"left": self._left.pop(path, []), "at": self._at.pop(path, time.time())}
+        return Outcome("", str(path.relative_to(self.root)), **told, **known)  # type: ignore[arg-type]
 
     # --- ways of writing
 
@@ -309,7 +311,10 @@ class Instrument:
         yield self.long()
         before.rename(after)
         for name in names:
-            self._left[after / name] = self._left.pop(before / name)
+            self._left[after / name], self._at[after / name] = (
+                self._left.pop(before / name),
+                self._at.pop(before / name),
+            )
             yield self.done(after / name, former=str((before / name).relative_to(self.root)))
 
     def locked(self) -> Iterator[float | Outcome]:
