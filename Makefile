@@ -76,10 +76,11 @@ drift: setup ## Check that everything generated is as committed
 	$(BIN)/python -m tests.reference --check
 
 .PHONY: chart
-chart: setup ## Try the Helm chart: both Helms, every switch, alerts, a real API server (SNAPSHOTS=write)
+chart: setup ## Try the Helm chart: both Helms, every switch, alerts, a real API server and node (SNAPSHOTS=write)
 	@mkdir -p build && $(BIN)/python -m tests.chart > build/chart.yaml && echo "rendered to build/chart.yaml"
 	$(BIN)/python -m pytest tests/unit/test_chart*.py tests/unit/test_gitops_examples.py tests/unit/test_install_pages.py \
 	  tests/integration/test_chart*.py
+	@$(MAKE) node TESTS=
 
 .PHONY: dashboard
 dashboard: setup ## Draw the dashboard with real data into docs/images
@@ -90,7 +91,7 @@ image: setup ## Build the image with docker, podman or buildah (IMAGE= BASE= WHE
 	@PYTHON=$(BIN)/python image/build.sh
 
 .PHONY: node
-node: setup ## Test the installed chart on a real node: kubelet, containerd, our image (root)
+node: setup ## Install the chart on a real node, by the install pages too (root; says what is not covered elsewhere)
 	CLUSTER=node $(BIN)/python -m pytest tests/integration/node $(TESTS)
 
 .PHONY: cluster-up

@@ -6,6 +6,7 @@
 #   WITH     version of Python in BASE, for which wheels are chosen (default: 3.13; with BASE=debian, that of Debian)
 #   WHEELS   a folder that has all the wheels already: nothing is downloaded
 #   ENGINE   docker, podman or buildah (default: the first that works)
+#   STORAGE  a folder in which buildah keeps its images (default: its own)
 #   ARCHIVE  a file to save the image to, as `docker save` does, for a node that pulls from no registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -73,12 +74,17 @@ fi
 $PYTHON -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$wheels" --no-deps --no-build-isolation .
 cp image/Containerfile "$context"
 
+no_image() {
+  say "$ENGINE could not build $IMAGE. Where no registry can be reached, BASE=debian makes the base from Debian's packages"
+  exit 1
+}
+
 say "building $IMAGE with $ENGINE"
 arguments=(--file "$context/Containerfile" --tag "$IMAGE" ${BASE:+--build-arg "BASE=$BASE"})
 case $ENGINE in
   # Isolation by chroot takes no runc, no network and no rights over the cgroups of this machine.
-  buildah) buildah bud --quiet --isolation chroot "${arguments[@]}" "$context" > /dev/null ;;
-  *) DOCKER_BUILDKIT=1 $ENGINE build --quiet "${arguments[@]}" "$context" > /dev/null ;;
+  buildah) buildah bud --quiet --isolation chroot "${arguments[@]}" "$context" > /dev/null || no_image ;;
+  *) DOCKER_BUILDKIT=1 $ENGINE build --quiet "${arguments[@]}" "$context" > /dev/null || no_image ;;
 esac
 if [ -n "${ARCHIVE:-}" ]; then
   rm -f "$ARCHIVE"

@@ -23,6 +23,7 @@ CRDS = CHART / "charts" / "crds"
 """The part for a cluster administrator, a chart of its own."""
 Json = dict[str, Any]
 _MARK = "@schema "
+_KINDS = {bool: "bool", int: "int", str: "string", list: "list", dict: "object", type(None): "object or string"}
 _TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
 
 
@@ -55,10 +56,15 @@ class Value:
         kind = {} if "$ref" in self.added else {"type": _TYPES[type(self.default)]}
         return described | kind | self.added | ({} if self.default is None else {"default": self.default})
 
-    def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Key, default and meaning of this value, or of all below it."""
+    @property
+    def kind(self) -> str:
+        """What it holds, in the word that README files of charts have for it."""
+        return _KINDS[type(self.default)]
+
+    def rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Key, type, default and meaning of this value, or of all below it."""
         if not self.keys:
-            yield ".".join(self.path), json.dumps(self.default), self.text
+            yield ".".join(self.path), self.kind, json.dumps(self.default), self.text
         for one in self.keys:
             yield from one.rows()
 
@@ -194,14 +200,29 @@ _HEAD = """\
 """
 _TEXT_OF = {
     CHART: """\
+## Install
+
 ```console
 $ helm install dichroism charts/dichroism -n NAMESPACE --set-file config=config.yml \\
     --set image.repository=registry.example.org/als/dichroism --set existingSecret=dichroism-credentials
 ```
 
 Step by step: [on NERSC Spin](../../docs/how-to/install-on-spin.md), [on k3s](../../docs/how-to/install-on-k3s.md),
-[with Argo CD or Flux](../../docs/how-to/install-from-git.md). What needs a cluster administrator is the chart in
-`charts/crds`, which comes along unless `crds.install` is false. Everything else lies in the release's namespace.
+[with Argo CD or Flux](../../docs/how-to/install-from-git.md). Helm is the last 3 or 4. What needs a cluster
+administrator is the chart in `charts/crds`, which comes along unless `crds.install` is false. Everything else lies in
+the release's namespace, and its pods pass the Pod Security level `restricted` where no mount is a `hostPath`.
+
+## Upgrade
+
+`helm upgrade` with the same arguments. A changed configuration starts a new operator, and the old one works until the
+new one is ready. Where `crds.install` is false, the kinds are upgraded before.
+
+## Uninstall
+
+`helm uninstall` removes the programs. The kinds stay, and with them every Scan, Transfer and Prune: a new release goes
+on with them. To remove these too, and with them the memory of what was copied where: `kubectl delete crd` of the three.
+
+## What is refused
 
 A value that is not listed here is refused, and so is a document under `config` that its own schema refuses.""",
     CRDS: """\
@@ -217,8 +238,10 @@ def readme(chart: Path = CHART) -> str:
     """The text of README.md."""
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
     rows = [row for one in values_of(chart) for row in one.rows()]
-    table = ["| Key | Default | Meaning |", "|---|---|---|"]
-    table += [f"| `{key}` | `{default}` | {text.replace('|', chr(92) + '|')} |" for key, default, text in rows]
+    table = ["| Key | Type | Default | Description |", "|---|---|---|---|"]
+    table += [
+        f"| `{key}` | {kind} | `{default}` | {text.replace('|', chr(92) + '|')} |" for key, kind, default, text in rows
+    ]
     return _HEAD.format(
         name=chart.name if chart == CHART else f"dichroism: {chart.name}",
         note="<!-- Written by `make docs` from values.yaml; changes here are lost. -->",

@@ -252,6 +252,13 @@ class Site:
         self.cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all(bodies))
         return [body["metadata"]["name"] for body in bodies]
 
+    def delete_all(self, *kinds: type[Resource]) -> None:
+        """Delete all objects of these kinds, each with one request, as if the cluster were lost."""
+        for kind in kinds:
+            path = f"/apis/{API_VERSION}/namespaces/{self.namespace}/{kind.plural}"
+            self.cluster.kubectl("delete", "--raw", path, timeout=600)
+            assert not self.objects(kind)
+
     def annotate(self, what: str, annotation: str, value: str) -> None:
         """`kubectl annotate --overwrite` of a Scan by name, or of those that ``-l ...`` selects."""
         chosen = ["-l", what.removeprefix("-l").strip()] if what.startswith("-l") else [what]

@@ -1,14 +1,18 @@
 """The Lease in which a watcher leaves word of itself, one for each beamline: its name, and what stands in it.
 
 The watcher writes it, the operator reads it. ``renewTime`` is the moment of the last completed pass over the folder, so
-a watcher that runs and sees nothing grows silent too. Its numbers and its trouble are in annotations.
+a watcher that runs and sees nothing grows silent too. Its numbers and its trouble are in annotations. :func:`leave`
+writes such a Lease, for whoever may create Leases and change its own, and read nothing.
 """
 
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dichroism_crds.client import Api, NotFound
 from dichroism_crds.names import GROUP
 from dichroism_crds.timestamps import format_time
 
@@ -25,6 +29,26 @@ _SHORTEST_S, _LONGEST_S = 60, 86_400
 def lease_name(beamline: str) -> str:
     """Name of the Lease of a beamline's watcher."""
     return f"dichroism-watcher-{beamline}".lower()
+
+
+def holder() -> str:
+    """Host and process, for people."""
+    return f"{socket.gethostname()}_{os.getpid()}"
+
+
+async def leave(api: Api, name: str, word: Mapping[str, Any]) -> None:
+    """Write the Lease of that name; ``word`` holds its annotations and spec, as a merge patch.
+
+    Raises:
+        ApiError: it can't be written.
+    """
+    path = api.builtin_path(*LEASES, name)
+    try:
+        await api.request("PATCH", path, body=dict(word), content_type="application/merge-patch+json")
+    except NotFound:
+        metadata = {**word["metadata"], "name": name}
+        whole = {"apiVersion": LEASES[0], "kind": "Lease", **word, "metadata": metadata}
+        await api.request("POST", api.builtin_path(*LEASES), body=whole)
 
 
 @dataclass(frozen=True, slots=True)

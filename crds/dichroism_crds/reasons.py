@@ -152,6 +152,7 @@ class EventReason(StrEnum):
     BATCH_TRASHED = "BatchTrashed", "Files of a Prune were moved into the trash.", False
     BATCH_DELETED = "BatchDeleted", "Files of a Prune were deleted from the trash.", False
     BATCH_PUT_BACK = "BatchPutBack", "Files of a Prune were put back from the trash.", False
+    FOLDERS_REMOVED = "FoldersRemoved", "Folders that a Prune left empty were removed.", False
     KEPT = "Kept", "Due files were kept.", True
     CATALOGUE_NOT_TOLD = (
         "CatalogueNotTold",

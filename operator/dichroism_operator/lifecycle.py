@@ -218,6 +218,11 @@ def refuse(scan: Scan, reason: Reason, message: str, now: datetime) -> None:
     scan.status.observed_generation = scan.metadata.generation
 
 
+def refused_with(scan: Scan, message: str) -> bool:
+    """Whether it is refused already, in these words."""
+    return scan.status.phase == ScanPhase.REFUSED and scan.status.message == message[:1024]
+
+
 def restart_for_new_content(scan: Scan, now: datetime) -> None:
     """Start over for the content that spec describes; the dataset stays the same one.
 

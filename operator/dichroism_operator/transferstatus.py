@@ -20,6 +20,8 @@ from dichroism_operator.movers.base import ItemResult, Progress, TaskState
 
 SUCCEEDED = "Succeeded"
 PROGRESSING = "Progressing"
+UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
+"""Field selector of Transfers that have not ended."""
 OTHER_STATUS_BYTES = 64 * 1024
 """Room for everything in a status but its list of failed files."""
 

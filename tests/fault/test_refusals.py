@@ -73,6 +73,19 @@ def test_a_refused_scan_says_why_and_nothing_of_it_is_moved(
     site.wait_for(lambda: site.events(name).get(EventReason.REFUSED) == summary.message, "the Event is there")
 
 
+def test_a_change_that_leaves_a_scan_refused_is_told_as_seen(shared_site: Site, names: dict[str, str]) -> None:
+    site = shared_site
+    site.wait_for_phase(UNKNOWN, ScanPhase.REFUSED)
+    site.patch_scan(names[UNKNOWN], suspend=True)
+
+    def seen() -> bool:
+        scan = site.scans()[UNKNOWN]
+        return scan.status.observed_generation == scan.metadata.generation == 2
+
+    site.wait_for(seen, "the change is observed")
+    assert site.scans()[UNKNOWN].status.phase == ScanPhase.REFUSED
+
+
 def test_a_file_goes_its_way_once_the_mark_is_taken_away(shared_site: Site, names: dict[str, str]) -> None:
     site = shared_site
     site.patch_scan(names[CONTROLLED], exportControlled=False)

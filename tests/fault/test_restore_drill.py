@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dichroism_crds.kinds import Scan
+from dichroism_crds.kinds import Prune, Scan, Transfer
 from dichroism_crds.names import PRIVATE_DIR
 from tests.fault.campaign import Campaign, copy_on, files_below, original_of, succeeded
 from tests.fault.conftest import quick
@@ -75,7 +75,7 @@ def test_all_files_come_back_from_tape_alone(site: Site, full: bool, tables: dic
 
     everything_back(site, campaign, tmp_path / "by-scans", ["scan"], HERE)
     old_content_back(site, replaced, tmp_path, "scan", HERE)
-    lose_the_cluster(site)
+    site.delete_all(Scan, Transfer, Prune)
     everything_back(site, campaign, tmp_path / "by-catalogue", ["catalogue"], NO_CLUSTER)
     old_content_back(site, replaced, tmp_path, "catalogue", NO_CLUSTER)
     site.scicat.stop()
@@ -129,13 +129,6 @@ def old_content_back(
 def _only(folder: Path) -> str:
     (digest,) = dict(files_below(folder)).values()
     return digest
-
-
-def lose_the_cluster(site: Site) -> None:
-    """Every Scan, Transfer and Prune is gone, as with the cluster."""
-    for plural in ("scans", "transfers", "prunes"):
-        site.cluster.kubectl("delete", plural, "--all", "-n", site.namespace)
-    assert not site.objects(Scan)
 
 
 def lose_the_disks(site: Site) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dichroism_crds.kinds import ConditionStatus, Scan, Step
+from dichroism_crds.kinds import ConditionStatus, Prune, Scan, Step, Transfer
 from dichroism_crds.names import LABEL_ORIGIN, PRIVATE_DIR, Origin
 from dichroism_crds.reasons import Reason
 from dichroism_operator.movers.bundle import MANIFEST
@@ -34,11 +34,6 @@ def damage(site: Site, scan: Scan) -> None:
     bundle.write_bytes(whole.replace(content, content[:-1] + bytes([content[-1] ^ 1])))
 
 
-def lose_the_cluster(site: Site) -> None:
-    for plural in ("scans", "transfers", "prunes"):
-        site.cluster.kubectl("delete", plural, "--all", "-n", site.namespace)
-
-
 @pytest.mark.timeout(1200)
 def test_nothing_that_is_on_tape_is_packed_again_when_cluster_and_journal_are_lost(site: Site) -> None:
     campaign = Campaign(site)
@@ -54,7 +49,7 @@ def test_nothing_that_is_on_tape_is_packed_again_when_cluster_and_journal_are_lo
     site.scicat.remove(forgotten.status.dataset.pid)  # only its manifest knows it
     shutil.rmtree(site.mount("nersc631") / PRIVATE_DIR / "manifests")  # only the catalogue knows these
     damage(site, damaged)
-    lose_the_cluster(site)
+    site.delete_all(Scan, Transfer, Prune)
     site.scicat.kill()
 
     site.watcher("watcher-2").start()

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,11 +26,11 @@ from dichroism_operator.movers.bundle import (
     Member,
     Packed,
     check_bundle,
-    extract_member,
     pack,
     read_manifest,
     verify_members,
 )
+from dichroism_operator.movers.unpacking import unpack
 from tests.unit.mover_contract import AWKWARD_NAMES, MOMENT, put, sha256
 
 MOMENT_US = to_ns(MOMENT) // 1000
@@ -73,10 +75,22 @@ def test_a_bundle_gives_back_every_byte_and_says_what_it_holds(tmp_path: Path) -
     assert check_bundle(tar) == (result.members, result.sha256, result.size)
     assert read_manifest(tar) == result.members
     assert verify_members(tar, wanted(CONTENTS)) == dict.fromkeys(CONTENTS, VERIFIED)
-    for path, content in CONTENTS.items():
+    assert taken_out(tar, wanted(CONTENTS)) == {path: (MOMENT_US, content) for path, content in CONTENTS.items()}
+
+
+def taken_out(tar: io.BytesIO, contents: dict[str, tuple[int, str]]) -> dict[str, tuple[int | None, bytes]]:
+    """Time and content of each member that could be unpacked."""
+    found: dict[str, tuple[int | None, bytes]] = {}
+
+    @contextmanager
+    def place(path: str, modified_us: int | None) -> Iterator[io.BytesIO]:
         out = io.BytesIO()
-        assert extract_member(tar, path, out).path == path
-        assert out.getvalue() == content
+        yield out
+        found[path] = modified_us, out.getvalue()
+
+    states = unpack(tar, contents, place)
+    assert found.keys() == {path for path, state in states.items() if state == VERIFIED}
+    return found
 
 
 def test_any_tar_program_reads_a_bundle(tmp_path: Path) -> None:
@@ -191,8 +205,6 @@ def test_verification_tells_missing_from_different(tmp_path: Path) -> None:
         tar, {name: (4200, sha256(b"other")), "MANIFEST.tsv": (1, sha256(b"")), "never packed": (1, sha256(b"x"))}
     )
     assert states == {name: DIFFERS, "MANIFEST.tsv": DIFFERS, "never packed": ABSENT}
-    with pytest.raises(KeyError):
-        extract_member(tar, "never packed", io.BytesIO())
 
 
 def test_other_files_are_not_taken_for_bundles(tmp_path: Path) -> None:

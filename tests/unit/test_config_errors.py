@@ -201,6 +201,15 @@ BETWEEN_SECTIONS = [
     ("to: nersc402}", "to: nersc402, mover: globus}",
      ["9: beamlines.BL402.transfer.from: the mover globus needs the uuid of endpoint 'data402'",
       "9: beamlines.BL402.transfer.to: the mover globus needs the uuid of endpoint 'nersc402'"]),
+    ("needs: [nersc402, hpss402]}", "needs: [nersc402, hpss402], remove_empty_folders: true}", []),
+    ("needs: [nersc402, hpss402]}", "needs: [nersc402, hpss402], remove_empty_folders: often}",
+     ["13: beamlines.BL402.prune.data402.remove_empty_folders: must be true or false"]),
+    ("from: data631, to: nersc631}", "from: data631, to: nersc631, mover: globus}\n"
+     "    prune: {data631: {after: 180d, needs: [nersc631], remove_empty_folders: true}}",
+     ["17: beamlines.BL631.transfer.from: the mover globus needs the uuid of endpoint 'data631'",
+      "17: beamlines.BL631.transfer.to: the mover globus needs the uuid of endpoint 'nersc631'",
+      "18: beamlines.BL631.prune.data631.remove_empty_folders: the mover globus looks after 'data631', and Globus "
+      "removes folders with all that is in them, so a file that comes in that moment would be lost: remove this key"]),
     ("from: data631, to: nersc631", "from: data631, to: nersc402",
      [f"17: beamlines.BL631.transfer.to: 'nersc402' already holds the files of BL402, and {SHARED}"]),
     ("{root: data631, since: 2026-11-01}\n    transfer: {from: data631",

@@ -148,6 +148,15 @@ def test_a_short_retention_or_trash_is_a_warning() -> None:
     )
 
 
+def test_folders_that_no_run_could_remove_are_a_warning() -> None:
+    text = DISK + "    prune: {data: {after: 8d, needs: [cfs-1], remove_empty_folders: true}}\n"
+    assert warnings(text) == ()
+    assert warnings(text + "trash: {keep: 23h}\n")[0] == (
+        "config.yml:7: beamlines.BL402.prune.data.remove_empty_folders: has no effect: a folder changes when its files "
+        "go into the trash, and trash.keep is shorter than the day for which it must be untouched"
+    )
+
+
 def test_a_needed_copy_that_goes_first_is_a_warning() -> None:
     text = DISK.replace("beamlines:", "tape: {root_path: /hpss, uri: tape.example}\nbeamlines:")
     text += "    archive: {from: cfs-1, to: tape}\n"

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
 
 from dichroism_crds.kinds import PrunePhase, ScanPhase, TransferPhase
+from dichroism_crds.reasons import Reason
+from dichroism_operator import lifecycle
 from tests.chart import CHART, helm, objects
 from tests.cluster import lua_path
+from tests.unit.scan_cases import HAPPENINGS, NOW, Happening, beamline, happen, scan
 
 pytestmark = pytest.mark.usefixtures("chart_tools")
 EXAMPLES = CHART.parents[1] / "docs" / "examples" / "gitops"
@@ -137,3 +141,25 @@ def test_every_phase_is_judged() -> None:
     assert {(kind, str(phase)) for kind, phases in kinds.items() for phase in phases} <= seen
     assert {ScanPhase.FAILED, ScanPhase.REFUSED} <= {phase for kind, phase in seen if kind == "Scan"}
     assert {expected for *_, expected in JUDGED} == ARGO_HEALTH
+
+
+def kstatus(wire: dict[str, Any]) -> str:
+    """What kstatus, by which Flux and kpt wait, makes of an object whose kind it does not know."""
+    status = wire.get("status", {})
+    generation = wire["metadata"]["generation"]
+    said = {one["type"]: one["status"] for one in status.get("conditions", [])}
+    if status.get("observedGeneration", generation) != generation or said.get("Reconciling") == "True":
+        return "InProgress"
+    if said.get("Stalled") == "True":
+        return "Failed"
+    return "Current" if said.get("Ready", "True") == "True" else "InProgress"
+
+
+@given(happenings=HAPPENINGS)
+def test_whatever_happens_to_a_scan_holds_up_no_sync_that_waits_by_kstatus(happenings: list[Happening]) -> None:
+    one = happen(scan(), happenings, beamline())
+    if one.status.phase == ScanPhase.REFUSED:  # the operator decides anew after each change of its spec
+        lifecycle.refuse(one, Reason.EXPORT_CONTROLLED, "not to be moved", NOW)
+    assert kstatus(one.to_wire()) == "Current"
+    one.metadata.generation += 1
+    assert kstatus(one.to_wire()) == "InProgress", "a change that nobody has looked at is not current"

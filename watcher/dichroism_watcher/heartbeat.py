@@ -5,25 +5,18 @@ When this stops, the operator raises the alarm, because nobody looks at the log 
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from dichroism_crds import timestamps
-from dichroism_crds.client import Api, ApiError, NotFound
-from dichroism_crds.heartbeat import LEASES, Heartbeat, lease_name
+from dichroism_crds.client import Api, ApiError
+from dichroism_crds.heartbeat import Heartbeat, lease_name, leave
 
 EVERY_S = 30.0
 TOKEN_LEFT = timedelta(days=14)
 """A token that ends sooner is told of: somebody has to make another, on another host."""
 
 log = logging.getLogger(__name__)
-
-
-def holder() -> str:
-    """Host and process, for people."""
-    return f"{socket.gethostname()}_{os.getpid()}"
 
 
 class Heart:
@@ -51,14 +44,7 @@ class Heart:
     async def _write(self, beamline: str, word: Heartbeat) -> None:
         name = lease_name(beamline)
         try:
-            try:
-                await self._patch(name, word)
-            except NotFound:
-                body = word.to_lease()
-                body["metadata"]["name"] = name
-                group_version, plural = LEASES
-                whole = {"apiVersion": group_version, "kind": "Lease", **body}
-                await self._api.request("POST", self._api.builtin_path(group_version, plural), body=whole)
+            await leave(self._api, name, word.to_lease())
         except ApiError as error:
             if beamline not in self._failing:
                 log.warning(
@@ -68,7 +54,3 @@ class Heart:
             self._failing.add(beamline)
         else:
             self._failing.discard(beamline)
-
-    async def _patch(self, name: str, word: Heartbeat) -> None:
-        path = self._api.builtin_path(*LEASES, name)
-        await self._api.request("PATCH", path, body=word.to_lease(), content_type="application/merge-patch+json")

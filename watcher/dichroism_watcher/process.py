@@ -10,8 +10,8 @@ from pathlib import Path
 from dichroism_crds import timestamps
 from dichroism_crds.client import Api
 from dichroism_crds.config import Config, Endpoint
-from dichroism_crds.heartbeat import Heartbeat
-from dichroism_watcher.heartbeat import Heart, holder
+from dichroism_crds.heartbeat import Heartbeat, holder
+from dichroism_watcher.heartbeat import Heart
 from dichroism_watcher.journal import Journal
 from dichroism_watcher.passes import HEALTHY_PAUSES
 from dichroism_watcher.scan_feed import ScanFeed

@@ -27,6 +27,13 @@ def warnings(config: Config) -> Iterator[Problem]:
             yield Problem((name,), "no beamline uses this endpoint")
     for beamline in config.beamlines.values():
         yield from _beamline(beamline)
+        for name, rule in beamline.prune.items():
+            if rule.remove_empty_folders and config.trash.keep < SHORT_TRASH:
+                yield Problem(
+                    ("beamlines", beamline.name, "prune", name, "remove_empty_folders"),
+                    "has no effect: a folder changes when its files go into the trash, and trash.keep is shorter than "
+                    "the day for which it must be untouched",
+                )
 
 
 def _beamline(beamline: Beamline) -> Iterator[Problem]:

@@ -88,6 +88,13 @@ def _prune(outline: Outline, endpoints: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem((*at, "needs"), f"no step of {outline.name} makes a copy on {name!r}. {_copies(outline)}")
             elif name in needs[:number]:
                 yield Problem((*at, "needs"), f"{name!r} stands twice: each needed copy counts once")
+    for endpoint in outline.loses_folders:
+        if outline.mover == "globus" and endpoint in (outline.source, outline.destination):
+            yield Problem(
+                (*outline.path, "prune", endpoint, "remove_empty_folders"),
+                f"the mover globus looks after {endpoint!r}, and Globus removes folders with all that is in them, so a "
+                "file that comes in that moment would be lost: remove this key",
+            )
     others = {endpoint: [need for need in needs if need != endpoint] for endpoint, needs in outline.needs.items()}
     cycle = find_cycle(others)
     if cycle:

@@ -279,6 +279,12 @@ class PruneRule(Section):
         description="Another retention for the files of single proposals, such as {ALS-12345: 720d}; upper and lower "
         "case are equal. Default: none. A file whose Scan and Prune name different proposals gets the longer one.",
     )
+    remove_empty_folders: bool = Field(
+        default=False,
+        description="Whether folders that pruning left empty are removed: below the root, when nothing in them changed "
+        "for a day; then the folder above likewise. Default false: folders of users stay. Not for an endpoint of the "
+        "mover globus, which removes folders with all that is in them.",
+    )
 
     def retention(self, *proposals: str | None) -> timedelta:
         """How long a file is kept that belongs to one of these proposals, as far as they are known."""

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from dichroism_crds.config.yaml_text import KeyPath
 
+_SWITCH = TypeAdapter(bool)
 _THREE_DIGITS = re.compile(r"BL([0-9])([0-9])([0-9])")
 
 
@@ -15,6 +18,14 @@ def text_at(data: Any, *keys: str | None) -> str | None:
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, str) else None
+
+
+def _is_true(data: Any) -> bool:
+    """Whether a switch is on, in any of the words that the models take for it."""
+    try:
+        return _SWITCH.validate_python(data)
+    except ValidationError:
+        return False
 
 
 def default_location(beamline: str) -> str:
@@ -39,6 +50,8 @@ class Outline:
     location: str
     needs: dict[str, list[str]]
     """Pruned endpoint -> endpoints it needs."""
+    loses_folders: list[str]
+    """Pruned endpoints whose empty folders are removed."""
 
     @property
     def path(self) -> KeyPath:
@@ -77,9 +90,12 @@ def beamline_outlines(beamlines: Any) -> list[Outline]:
 def _outline(name: str, section: dict[str, Any]) -> Outline:
     prune = section.get("prune")
     needs: dict[str, list[str]] = {}
+    loses_folders: list[str] = []
     for endpoint, rule in (prune if isinstance(prune, dict) else {}).items():
         listed = rule.get("needs") if isinstance(rule, dict) else None
         needs[endpoint] = [need for need in (listed if isinstance(listed, list) else []) if isinstance(need, str)]
+        if isinstance(rule, dict) and _is_true(rule.get("remove_empty_folders")):
+            loses_folders.append(endpoint)
     return Outline(
         name=name,
         root=text_at(section, "watch", "root"),
@@ -92,4 +108,5 @@ def _outline(name: str, section: dict[str, Any]) -> Outline:
         ingests=isinstance(section.get("ingest"), dict),
         location=text_at(section, "ingest", "location") or default_location(name),
         needs=needs,
+        loses_folders=loses_folders,
     )

@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from dichroism_crds.client import Api, ApiError
-from dichroism_crds.config import ConfigError, load
 from dichroism_crds.timestamps import format_time
 from dichroism_operator import archive_request, wording
 from dichroism_operator.commands import waiting
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     namespace_option,
     user_name,
 )
@@ -39,11 +38,7 @@ def archive_now(beamline: str, by: str, config_file: Path, namespace: str | None
     What comes after this moment waits for the next bundle as usual. Asking twice does no harm. Tape is made for large
     bundles: use it before a shutdown or a move, not every day.
     """
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_CONFIG)
+    config = loaded(config_file)
     waiting.archived(config, beamline)
 
     async def ask() -> tuple[waiting.Waiting, Request | None]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,14 +10,14 @@ from pathlib import Path
 import click
 
 from dichroism_crds.client import Api, ApiError
-from dichroism_crds.config import Config, ConfigError, Hold, load
+from dichroism_crds.config import Config, Hold
 from dichroism_crds.config.quantities import parse_end
 from dichroism_crds.kinds import Prune, Scan
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_crds.timestamps import format_time, now
 from dichroism_operator import wording
 from dichroism_operator.commands import waiting
-from dichroism_operator.commands.options import EXIT_CONFIG, config_option, namespace_option, output_option
+from dichroism_operator.commands.options import config_option, loaded, namespace_option, output_option
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.forecast import FileForecast, Forecast, forecast, until
 
@@ -64,11 +63,7 @@ def command(
     """
     if archive and (last or endpoint or files):
         raise click.UsageError("--archive goes with --beamline and -o only")
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_CONFIG)
+    config = loaded(config_file)
     if archive:
         click.echo(waiting.shown(config, namespace, beamline, as_json=output == "json"))
         return

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from dichroism_crds.config import Config, ConfigError, Endpoint, load
-from dichroism_operator.commands.options import EXIT_CONFIG, config_option
+from dichroism_crds.config import Config, Endpoint
+from dichroism_operator.commands.options import config_option, loaded
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.mount import Mount
 
@@ -15,11 +15,7 @@ from dichroism_operator.movers.mount import Mount
 @click.pass_context
 def command(context: click.Context, config_file: Path) -> None:
     """Look at the endpoints as this host sees them, and prepare them once."""
-    try:
-        context.obj = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        context.exit(EXIT_CONFIG)
+    context.obj = loaded(config_file)
 
 
 @command.command("list")

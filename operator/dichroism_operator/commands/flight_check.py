@@ -11,14 +11,15 @@ from pathlib import Path
 import click
 
 from dichroism_crds.client import Api, ApiError
-from dichroism_crds.config import Beamline, Config, ConfigError, check_runnable, load
+from dichroism_crds.config import Beamline, Config, check_runnable
 from dichroism_operator import logs
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     namespace_option,
     output_option,
+    refuse,
 )
 from dichroism_operator.flight import record
 from dichroism_operator.flight.check import FlightCheck
@@ -71,14 +72,13 @@ def command(
     """
     logs.configure(json_lines=False)
     logging.getLogger().setLevel(logging.ERROR)  # what goes wrong is told in the table
-    config = _load(config_file)
+    config = loaded(config_file)
     beamline = config.beamlines.get(name)
     if beamline is None:
         raise click.UsageError(f"{config_file} has no beamline {name}. Known: {', '.join(config.beamlines)}")
     own = config.model_copy(update={"beamlines": {name: beamline}})
     if problems := check_runnable(own):
-        click.echo("\n".join(problems), err=True)
-        raise SystemExit(EXIT_CONFIG)
+        refuse("\n".join(problems))
     try:
         result = asyncio.run(_fly(own, beamline, namespace, tape=tape, limit_s=timeout, recorded=recorded))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -87,14 +87,6 @@ def command(
         return
     click.echo(result.model_dump_json(indent=2, exclude_none=True) if output == "json" else _table(result))
     _end(0 if result.passed else EXIT_UNEXPECTED)
-
-
-def _load(config_file: Path) -> Config:
-    try:
-        return load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(EXIT_CONFIG) from error
 
 
 async def _fly(

@@ -10,14 +10,15 @@ from pathlib import Path
 import click
 
 from dichroism_crds.client import Api, ApiError
-from dichroism_crds.config import Config, ConfigError, check_runnable, load
+from dichroism_crds.config import Config, check_runnable
 from dichroism_operator import logs
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     log_format_option,
     namespace_option,
+    refuse,
 )
 from dichroism_operator.health import Health
 from dichroism_operator.lanes.sweep import EVERY_S
@@ -63,19 +64,10 @@ def command(
     Ends with 0 on SIGTERM, 1 when its Lease is lost or its watch dies, 3 when the configuration is wrong.
     """
     logs.configure(json_lines=(log_format or ("text" if sys.stderr.isatty() else "json")) == "json")
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        raise SystemExit(_refuse(str(error))) from error
+    config = loaded(config_file, log)
     if problems := check_runnable(config):
-        raise SystemExit(_refuse("\n".join(problems)))
+        refuse("\n".join(problems), log)
     asyncio.run(_run(config, namespace, host, port, lease_seconds, sweep_seconds))
-
-
-def _refuse(problems: str) -> int:
-    for line in problems.splitlines():
-        log.error("the configuration cannot be used: %s", line)
-    return EXIT_CONFIG
 
 
 def _stop_on_signals() -> asyncio.Event:

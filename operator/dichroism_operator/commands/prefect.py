@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from dichroism_crds.config import Config, ConfigError, load
-from dichroism_operator.commands.options import EXIT_CONFIG, EXIT_UNEXPECTED, config_option
+from dichroism_crds.config import Config
+from dichroism_operator.commands.options import EXIT_UNEXPECTED, config_option, loaded
 from dichroism_operator.mirror.errors import MirrorOff
 from dichroism_operator.mirror.names import Layout, layout
 from dichroism_operator.mirror.pools import Prepared, prepare
@@ -18,11 +18,7 @@ from dichroism_operator.mirror.server import PrefectServer
 @click.pass_context
 def command(context: click.Context, config_file: Path) -> None:
     """Prepare the mirror of run states in Prefect."""
-    try:
-        context.obj = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        context.exit(EXIT_CONFIG)
+    context.obj = loaded(config_file)
 
 
 @command.command()

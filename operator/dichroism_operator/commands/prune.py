@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from dichroism_crds.client import Api, ApiError
-from dichroism_crds.config import Config, ConfigError, load
+from dichroism_crds.config import Config
 from dichroism_crds.config.quantities import parse_size
 from dichroism_crds.names import STOP_PRUNE_CONFIGMAP
 from dichroism_operator import logs, served, wording
@@ -20,8 +20,10 @@ from dichroism_operator.commands.options import (
     EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     log_format_option,
     namespace_option,
+    refuse,
     user_name,
 )
 from dichroism_operator.movers.base import Mover
@@ -82,17 +84,15 @@ def command(
     if endpoint is None:
         raise click.UsageError("--endpoint is missing: name the endpoint from which due files are to go")
     logs.configure(json_lines=(log_format or ("text" if sys.stderr.isatty() else "json")) == "json")
+    config = loaded(config_file, log)
     try:
-        config = load(config_file)
         movers = build_movers(config, for_pruning=True)
         if endpoint not in config.endpoints:
             known = ", ".join(sorted(config.endpoints))
             raise click.UsageError(f"{config_file} has no endpoint {endpoint!r}. Known: {known}")
         mover_for(config, movers, endpoint)
-    except (ConfigError, ValueError) as error:
-        for line in str(error).splitlines():
-            log.error("the configuration cannot be used: %s", line)
-        sys.exit(EXIT_CONFIG)
+    except ValueError as error:
+        refuse(str(error), log)
     limits = (
         min(max_files or config.prune.max_files, config.prune.max_files),
         min(max_bytes or config.prune.max_bytes, config.prune.max_bytes),

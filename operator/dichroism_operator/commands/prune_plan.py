@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from dichroism_crds.client import Api, ApiError, NotFound
-from dichroism_crds.config import Config, ConfigError, load
+from dichroism_crds.config import Config
 from dichroism_crds.kinds import Prune, PrunePhase
 from dichroism_crds.names import ANNOTATION_UNDO, LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_operator import wording
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     namespace_option,
     user_name,
 )
@@ -182,11 +182,7 @@ def _finish(counts: tuple[int, int], *, yes: bool) -> None:
 
 
 def _config(config_file: Path, endpoint: str) -> Config:
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_CONFIG)
+    config = loaded(config_file)
     if endpoint not in config.endpoints:
         raise click.UsageError(
             f"{config_file} has no endpoint {endpoint!r}. Known: {', '.join(sorted(config.endpoints))}"

@@ -3,24 +3,26 @@
 import asyncio
 import json
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
-from dichroism_crds.config import Config, ConfigError, load
+from dichroism_crds.config import Config
 from dichroism_crds.timestamps import format_time
 from dichroism_operator import wording
 from dichroism_operator.commands.options import (
-    EXIT_CONFIG,
     EXIT_UNEXPECTED,
     config_option,
+    loaded,
     namespace_option,
     output_option,
 )
 from dichroism_operator.restore.asked import AskedError, understand
-from dichroism_operator.restore.fetching import Bundles, Fate, Outcome, fetch
+from dichroism_operator.restore.choice import open_bundles
+from dichroism_operator.restore.fetching import Fate, Outcome, fetch
 from dichroism_operator.restore.found import Known, Source, Version, known
 from dichroism_operator.restore.lookup import Lookup, look_up
 from dichroism_operator.restore.target import Target, TargetError
@@ -52,7 +54,7 @@ SHOWN = 50
 @click.option(
     "--bundles",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder with bundles that were fetched from tape by hand. Default: the mounted archive.",
+    help="Folder with bundles that were fetched from tape by hand. Default: the mounted archive, else jobs.",
 )
 @output_option
 @config_option
@@ -76,15 +78,14 @@ def command(
     this works when the cluster is lost. Every file is compared with the sha256 on record before it gets its name.
     Nothing is ever replaced, so it can be run again after an interruption.
 
+    Where no archive is mounted and the mover is sfapi, one job for each bundle brings the files back. That may take
+    hours; stopped and run again, the command meets its jobs.
+
     Ends with 0 when every file is there, 1 when not, 2 on wrong usage, 3 when the configuration can't be used.
     """
     if (folder is None) != listing:
         raise click.UsageError("say --to FOLDER, or --list to look only")
-    try:
-        config = load(config_file)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_CONFIG)
+    config = loaded(config_file)
     try:
         asked = [understand(word, config, beamline) for word in what]
     except AskedError as error:
@@ -123,24 +124,27 @@ def _versions(files: Sequence[Known], sha256: str | None) -> list[Version]:
 
 def _restore(versions: Sequence[Version], config: Config, bundles: Path | None, folder: Path, *, as_json: bool) -> int:
     total = sum(version.first.size for version in versions)
+    beamlines = {version.first.beamline for version in versions}
     try:
         with (
             Target(folder) as target,
             click.progressbar(length=total, label=wording.files(len(versions)), file=sys.stderr) as bar,
+            open_bundles(config, beamlines, bundles, partial(_say, bar.render_progress)) as opened,
         ):
-            outcomes = fetch(versions, Bundles(config, bundles), target, bar.update)
+            outcomes = fetch(versions, opened, target, bar.update)
     except TargetError as error:
         raise click.ClickException(
             f"{folder} can't be written: {error}. What was restored is whole; mend it and run the same again"
         ) from error
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            "stopped. What was restored is whole, and jobs at the tape site go on: run the same command again"
+        ) from None
     troubles = [one for one in outcomes if one.fate in (Fate.OCCUPIED, Fate.FAILED)]
     if as_json:
         click.echo(json.dumps([_told(one) for one in outcomes], indent=2))
         return EXIT_UNEXPECTED if troubles else 0
-    for one in troubles[:SHOWN]:
-        click.echo(f"{one.fate}: {one.version.first.path}: {one.message}", err=True)
-    if len(troubles) > SHOWN:
-        click.echo(f"and {len(troubles) - SHOWN} more; all of them with -o json", err=True)
+    _complain(troubles)
     old = sum(one.version.superseded for one in outcomes)
     if old:
         click.echo(f"{wording.files(old)} with a content that a newer one replaced; see --list", err=True)
@@ -148,6 +152,27 @@ def _restore(versions: Sequence[Version], config: Config, bundles: Path | None, 
     told = ", ".join(f"{counts[fate]} {fate}" for fate in Fate if counts[fate])
     click.echo(f"{folder}: {told}; {wording.size(total)} in all")
     return EXIT_UNEXPECTED if troubles else 0
+
+
+def _say(show_bar: Callable[[], None], text: str) -> None:
+    """A line above the bar."""
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    click.echo(wording.printable(text), err=True)
+    if sys.stderr.isatty():
+        show_bar()
+
+
+def _complain(troubles: Sequence[Outcome]) -> None:
+    """One line for each trouble; what has the same reason, such as a bundle that did not come, is told once."""
+    same: dict[tuple[Fate, str], list[str]] = defaultdict(list)
+    for one in troubles:
+        same[one.fate, one.message].append(wording.printable(one.version.first.path))
+    for (fate, message), paths in list(same.items())[:SHOWN]:
+        named = paths[0] if len(paths) == 1 else f"{wording.files(len(paths))}, such as {paths[0]}"
+        click.echo(f"{fate}: {named}: {message}", err=True)
+    if len(same) > SHOWN:
+        click.echo(f"and {len(same) - SHOWN} more troubles; all of them with -o json", err=True)
 
 
 def _told(outcome: Outcome) -> dict[str, object]:

@@ -12,14 +12,13 @@ import click
 
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Beamline, BundleLimits, Config
-from dichroism_crds.kinds import Scan, ScanPhase, Step, Transfer, TransferPhase
+from dichroism_crds.kinds import Scan, ScanPhase, Step, Transfer
 from dichroism_crds.names import ANNOTATION_CLOSED, LABEL_BEAMLINE, LABEL_LANE, lane_name
 from dichroism_crds.timestamps import format_time, now
 from dichroism_operator import admission, archive_request, lifecycle, planning, wording
 from dichroism_operator.board import Board
 from dichroism_operator.filling import Filling, Request, filling
-
-UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
+from dichroism_operator.transferstatus import UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)

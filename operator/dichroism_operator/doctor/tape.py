@@ -15,7 +15,7 @@ from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.place import Place
 from dichroism_operator.movers.errors import MoverUnavailable, TaskRefused
 from dichroism_operator.movers.sfapi.connection import CLIENT_ID, CLIENT_SECRET, Connection, Credentials
-from dichroism_operator.movers.sfapi.jobs import JOBS, Jobs
+from dichroism_operator.movers.sfapi.jobs import JOBS
 from dichroism_operator.movers.sfapi.site import Site
 from dichroism_operator.threads import in_daemon_thread
 
@@ -128,18 +128,18 @@ def _dead_attempts(site: Site, near: Endpoint) -> list[Finding]:
     folder = f"{near.root_path}/{JOBS}"
     if JOBS.rpartition("/")[2] not in site.list_folder(folder.rpartition("/")[0]):
         return []
-    search = f"find {folder} -mindepth 1 -maxdepth 1 -type d ! -exec test -e {{}}/result.json ';' -print"
-    without = [path.rpartition("/")[2] for path in site.command(f"look at {folder}", _quoted(search)).split()]
-    at_work = {job.name.rpartition("_")[2] for job in Jobs(site).queue()}
+    search = f"find {folder} -mindepth 1 -maxdepth 1 -type d '!' -exec test -e '{{}}/result.json' ';' -print"
+    without = [path.rpartition("/")[2] for path in site.command(f"look at {folder}", search).split()]
+    at_work = {job.name.rpartition("_")[2] for job in site.waiting_and_running()}
     dead = [name for name in without if not any(one and name.endswith(one) for one in at_work)]
+    if not dead:
+        return []
     big = f"find {folder} -mindepth 2 -maxdepth 2 -name '*.tar' -printf '%s %p\\n'"
     sizes = [
         int(size)
         for size, _, path in (line.partition(" ") for line in site.command("look for left bundles", big).splitlines())
         if path.split("/")[-2] in dead and size.isdigit()
     ]
-    if not dead:
-        return []
     text = (
         f"{len(dead)} attempts in {JOBS} ended without a result and hold {wording.size(sum(sizes))}: "
         f"{', '.join(dead[:SHOWN])}"
@@ -149,11 +149,6 @@ def _dead_attempts(site: Site, near: Endpoint) -> list[Finding]:
         "be deleted; nothing of ours does it"
     )
     return [warning(text, remedy)]
-
-
-def _quoted(line: str) -> str:
-    """``!`` and braces as any shell takes them."""
-    return line.replace(" ! ", " '!' ").replace("{}/result.json", "'{}/result.json'")
 
 
 async def _tape(place: Place, settings: Superfacility, tape: Endpoint) -> Findings:

@@ -64,7 +64,6 @@ class FlightCheck:
         self._item: Item | None = None
         self._arrived = False
         self._touched: dict[str, tuple[Mover, Endpoint]] = {}
-        self._at_source: str | None = None
 
     async def fly(self) -> FlightResult:
         """Try every leg, then clean up; what goes wrong is in the result.
@@ -128,8 +127,6 @@ class FlightCheck:
     def _first_hop(self) -> str:
         way = self._way(self._beamline.transfer)
         self._item = item = hop.provide(way, self._name)
-        if item.path != STANDING:
-            self._at_source = item.path
         hop.prepare(way.mover, way.destination)
         self._touched[way.destination.name] = (way.mover, way.destination)
         said = self._send_standing(way, item) if item.path == STANDING else self._send(way, item)
@@ -182,9 +179,8 @@ class FlightCheck:
                 left = field.left_behind(there, now())
                 old += len(left)
                 mover.delete_private(endpoint, [f"{folder}/{name}" for name in sorted({*left, *(ours & there.keys())})])
-        if self._at_source:
-            field.remove(source, self._at_source)
-            old += field.remove_old(source, now())
+        if self._item and self._item.path != STANDING:
+            old += field.clear(source, self._item.path, now())
         return "everything was taken away" + (f", and {old} files that killed checks left" if old else "")
 
 

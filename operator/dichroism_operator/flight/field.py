@@ -88,22 +88,8 @@ def write(endpoint: Endpoint, name: str) -> Item:
     return Item(name, found.st_size, from_ns(found.st_mtime_ns), hashlib.sha256(content).hexdigest())
 
 
-def remove(endpoint: Endpoint, name: str) -> None:
-    """Delete the file that :func:`write` made; gone is fine.
-
-    Raises:
-        MoverUnavailable: it can't be deleted.
-    """
-    with Mount(endpoint) as mount:
-        try:
-            with suppress(FileNotFoundError), mount.folder(FLIGHT) as folder:
-                os.unlink(name, dir_fd=folder)
-        except OSError as error:
-            raise mount.outage(error) from error
-
-
-def remove_old(endpoint: Endpoint, moment: datetime) -> int:
-    """Delete what killed checks left on a mounted endpoint; returns how many files.
+def clear(endpoint: Endpoint, name: str, moment: datetime) -> int:
+    """Delete the file that :func:`write` made, and what killed checks left there; returns how many files they left.
 
     Raises:
         MoverUnavailable: it can't be done.
@@ -117,9 +103,9 @@ def remove_old(endpoint: Endpoint, moment: datetime) -> int:
                         old = left_behind((entry.name for entry in entries), moment)
                 finally:
                     os.close(listable)
-                for name in old:
+                for one in (name, *old):
                     with suppress(FileNotFoundError):
-                        os.unlink(name, dir_fd=folder)
+                        os.unlink(one, dir_fd=folder)
         except OSError as error:
             raise mount.outage(error) from error
     return len(old)

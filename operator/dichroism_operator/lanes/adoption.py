@@ -8,7 +8,7 @@ and compared, so a wrong record costs time and nothing else. Where records come 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dichroism_crds.config import Endpoint
@@ -18,7 +18,7 @@ from dichroism_crds.timestamps import now
 from dichroism_operator import lifecycle
 from dichroism_operator.board import Card
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, EntryRefused
-from dichroism_operator.lanes.base import StepLane
+from dichroism_operator.lanes.base import StepLane, unless_changed
 from dichroism_operator.lanes.tape_records import Record, TapeRecords
 from dichroism_operator.movers.base import CopyState, CopyToVerify, Mover
 from dichroism_operator.movers.errors import MoverUnavailable
@@ -61,11 +61,10 @@ class TapeAdoption:
         """Whether the Scan must not go into a bundle before it was looked up."""
         return not card.live and (card.uid, card.size) not in self._cleared
 
-    def look(self, cards: Iterable[Card]) -> None:
+    def look(self, waiting: Sequence[Card]) -> None:
         """Begin to look up some of the Scans that wait, unless that is under way."""
         if self._looking and not self._looking.done():
             return
-        waiting = list(cards)
         moment = time.monotonic()
         self._cleared &= {(card.uid, card.size) for card in waiting}
         self._later = {name: then for name, then in self._later.items() if then > moment}
@@ -171,10 +170,4 @@ class TapeAdoption:
         await self._submit(scan, lambda fresh: lifecycle.wait(fresh, Step.ARCHIVED, reason, message, now()))
 
     async def _submit(self, scan: Scan, change: Callable[[Scan], None]) -> None:
-        def apply(fresh: Scan) -> bool:
-            if fresh.content != scan.content or lifecycle.content_changed(fresh):
-                return False
-            change(fresh)
-            return True
-
-        await self._lane.context.writer.submit(scan.name, scan.metadata.uid or "", apply)
+        await self._lane.context.writer.submit(scan.name, scan.metadata.uid or "", unless_changed(scan, change))

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from dichroism_crds.client import Api, ApiError, NotFound
@@ -20,7 +20,7 @@ from dichroism_operator.board import Board, Card
 from dichroism_operator.metrics import LANE_ERRORS, LANE_PAUSED, LANE_TURN
 from dichroism_operator.mirror.feed import Feed
 from dichroism_operator.recorder import About, Recorder
-from dichroism_operator.statuswriter import StatusWriter
+from dichroism_operator.statuswriter import Change, StatusWriter
 
 PAUSE_FIRST_S = 1.0
 PAUSE_LONGEST_S = 300.0
@@ -185,6 +185,18 @@ class StepLane(Lane):
         selector = f"spec.beamline={self.beamline.name},status.phase={phase}"
         pages = self.context.api.list_pages(self.context.api.path(Scan), field_selector=selector)
         return {name: Scan.parse(one) async for one in pages if (name := one["metadata"]["name"]) in wanted}
+
+
+def unless_changed(seen: Scan, change: Callable[[Scan], None]) -> Change:
+    """``change`` as a status write, for as long as the Scan's content is the one that was worked with."""
+
+    def apply(fresh: Scan) -> bool:
+        if fresh.content != seen.content or lifecycle.content_changed(fresh):
+            return False
+        change(fresh)
+        return True
+
+    return apply
 
 
 def backoff_s(count: int) -> float:

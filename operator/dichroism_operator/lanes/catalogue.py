@@ -22,7 +22,7 @@ from dichroism_crds.timestamps import now
 from dichroism_operator import entries, killpoints, lifecycle, planning
 from dichroism_operator.catalogue.base import Catalogue, DatasetRef
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
-from dichroism_operator.lanes.base import Context, StepLane
+from dichroism_operator.lanes.base import Context, StepLane, unless_changed
 from dichroism_operator.lanes.pictures import NO_PICTURE, PictureLane
 from dichroism_operator.metrics import STEPS_DONE
 from dichroism_operator.previews.describer import Described, Describer, stem_of
@@ -145,9 +145,7 @@ class CatalogueLane(StepLane):
             change = lambda fresh: self.apply(fresh, done, scan.spec.proposal)  # noqa: E731
         self._done_asking(scan.name)
         STEPS_DONE.labels(self.beamline.name, self.step, outcome).inc()
-        written = await self.context.writer.submit(
-            scan.name, scan.metadata.uid or "", self._unless_changed(scan, change)
-        )
+        written = await self.context.writer.submit(scan.name, scan.metadata.uid or "", unless_changed(scan, change))
         if recorded and written:
             with suppress(NotFound):  # deleted meanwhile: no one looks for its plot
                 self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
@@ -164,16 +162,7 @@ class CatalogueLane(StepLane):
             if lifecycle.is_done(fresh, Step.CATALOGUED):
                 lifecycle.succeed(fresh, Step.CATALOGUED, recorded.reason, recorded.message, now())
 
-        await self.context.writer.submit(beside.name, beside.metadata.uid or "", self._unless_changed(beside, change))
-
-    def _unless_changed(self, seen: Scan, change: Callable[[Scan], None]) -> Callable[[Scan], bool]:
-        def apply(fresh: Scan) -> bool:
-            if fresh.content != seen.content or lifecycle.content_changed(fresh):
-                return False
-            change(fresh)
-            return True
-
-        return apply
+        await self.context.writer.submit(beside.name, beside.metadata.uid or "", unless_changed(beside, change))
 
     @abstractmethod
     def apply(self, scan: Scan, recorded: Recorded, proposal: str | None) -> None:

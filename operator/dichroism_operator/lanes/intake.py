@@ -66,7 +66,8 @@ class Intake(Lane):
             return False
         refused = admission.refusal(scan, self.context.config)
         if refused:
-            return scan.status.phase != ScanPhase.REFUSED or scan.status.message != refused[1][:1024]
+            unseen = scan.status.observed_generation != scan.metadata.generation
+            return unseen or not lifecycle.refused_with(scan, refused[1])
         if scan.status.phase == ScanPhase.REFUSED or retry.pending_token(scan) is not None:
             return True
         if lifecycle.content_changed(scan):
@@ -120,9 +121,10 @@ class Intake(Lane):
             for reason, message in told:
                 self.context.recorder.event(scan, reason, message)
 
-    def _refuse(self, scan: Scan, reason: Reason, message: str) -> tuple[EventReason, str]:
+    def _refuse(self, scan: Scan, reason: Reason, message: str) -> tuple[EventReason, str] | None:
+        known = lifecycle.refused_with(scan, message)
         lifecycle.refuse(scan, reason, message, now())
-        return EventReason.REFUSED, message
+        return None if known else (EventReason.REFUSED, message)
 
     def _reopen(self, scan: Scan) -> None:
         lifecycle.reopen(scan)

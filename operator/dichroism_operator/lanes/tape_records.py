@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from dichroism_crds.config import Beamline, Endpoint
 from dichroism_crds.kinds import Scan
 from dichroism_crds.paths import PathError, check_relative_path
-from dichroism_crds.timestamps import EPOCH, same_time
+from dichroism_crds.timestamps import from_ns, same_time
 from dichroism_operator import planning
 from dichroism_operator.catalogue.base import Catalogue, TapeRecord
 from dichroism_operator.movers.manifests import manifests_on
@@ -98,7 +98,7 @@ class TapeRecords:
             bundle = planning.bundle_of_manifest(name).path
             for member in members:
                 scan = by_path.get(member.path)
-                moment = EPOCH + timedelta(microseconds=member.modified_us)
+                moment = from_ns(member.modified_us * 1000)
                 if scan is None or member.sha256 is None:
                     continue
                 if self._same_content(scan, member.size, member.sha256, moment, _MICROSECOND):

@@ -41,7 +41,6 @@ REFUSED_FREELY = 2
 """Tasks in a row: more than a bad file and its half of the batch make, so it is not the files. The lane slows down."""
 STRAYS_AGAIN_S = 5.0
 """A running task whose Transfer is gone is looked for again after this."""
-UNFINISHED = f"status.phase!={TransferPhase.SUCCEEDED},status.phase!={TransferPhase.FAILED}"
 FAILED = f"status.phase={TransferPhase.FAILED}"
 PLAN_AT_ONCE = frozenset({Reason.RESULTS_LOST, Reason.TASK_EXPIRED})
 """Ends of a task that say nothing against starting the next one now."""
@@ -101,10 +100,8 @@ class TransferLane(StepLane):
             return max(0.05, self.paused_until - time.monotonic())
         try:
             await self._start_and_poll()
-            if self.recorded and self.adoption:
+            if self.recorded:
                 await self.recorded.verify(self.candidates())
-                recorded = self.recorded.concerns
-                self.adoption.look(card for card in self.candidates(self._taken()) if not recorded(card))
             await self._plan()
         except MoverUnavailable as outage:
             about = next((one.transfer for one in self.running.values()), None) or await self._a_waiting_scan()
@@ -114,7 +111,8 @@ class TransferLane(StepLane):
         return POLL_S if self.running else self.idle_s
 
     async def _unfinished(self) -> list[Transfer]:
-        listed = self.context.api.list(Transfer, field_selector=UNFINISHED, label_selector=f"{LABEL_LANE}={self.label}")
+        label = f"{LABEL_LANE}={self.label}"
+        listed = self.context.api.list(Transfer, field_selector=transferstatus.UNFINISHED, label_selector=label)
         return [transfer async for transfer in listed]
 
     async def _failed(self) -> list[Transfer]:
@@ -300,13 +298,14 @@ class TransferLane(StepLane):
         """Cards that no Transfer of ours names.
 
         To disk the first ones: one more than fits into the next, where there are so many. To tape all that need not be
-        looked for on tape first: they tell how full the bundle is.
+        looked for on tape first, which is begun for the others: they tell how full the bundle is.
         """
         taken = self._taken()
         if self.recorded is None or self.adoption is None:
             return self.candidates(taken, self._limits().items + 1)
-        looked_for = (self.recorded.concerns, self.adoption.concerns)
-        return [card for card in self.candidates(taken) if not any(concerns(card) for concerns in looked_for)]
+        unrecorded = [card for card in self.candidates(taken) if not self.recorded.concerns(card)]
+        self.adoption.look(unrecorded)
+        return [card for card in unrecorded if not self.adoption.concerns(card)]
 
     def _taken(self) -> set[str]:
         """Scans that stand in a Transfer which this process works on."""

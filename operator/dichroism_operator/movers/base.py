@@ -215,6 +215,32 @@ class Mover(Protocol):
 
 
 @runtime_checkable
+class KeepsFolders(Protocol):
+    """What else a mover can do where removing a folder is one step that refuses a folder which is not empty.
+
+    A folder is a path relative to the root, outside ``.dichroism/``, and never the root itself; any other raises
+    ValueError. No link is followed.
+    """
+
+    def folders_changed(self, endpoint: Endpoint, folders: Sequence[str]) -> Mapping[str, datetime]:
+        """When something was last put into each folder or taken out of it; one that is not there is absent."""
+
+    def remove_folder(self, endpoint: Endpoint, folder: str) -> bool:
+        """Remove a folder if it is empty; whether it was removed.
+
+        Raises:
+            OSError: it may not be removed.
+        """
+
+    def make_folder(self, endpoint: Endpoint, folder: str) -> None:
+        """Make a folder, with those above it; that it is there already is fine.
+
+        Raises:
+            OSError: it can't be made, or something else stands there.
+        """
+
+
+@runtime_checkable
 class CarriesFlights(Protocol):
     """What else a mover must do so that a flight check can send a file of its own over its hops."""
 

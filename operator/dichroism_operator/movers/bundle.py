@@ -1,4 +1,4 @@
-"""Tape bundles: pack files into a pax tar with its manifest first, check one, take a member out again.
+"""Tape bundles: pack files into a pax tar with its manifest first, and check one. ``unpacking`` takes members out.
 
 Standard library only and nothing of this project: this one file is sent to a site and run there by whatever Python the
 site has (3.9 or newer). So it is longer than the others, and holds :func:`open_folder`, the one way in which any mover
@@ -94,7 +94,7 @@ class _LeaveOut(Exception):  # noqa: N818 - a decision about one member, never s
         self.reason = reason
 
 
-def _no_progress(done: int) -> None:
+def no_progress(done: int) -> None:
     """Nobody wants to know."""
 
 
@@ -164,7 +164,7 @@ def pack(
     members: Sequence[Member],
     out: BinaryIO,
     *,
-    progress: Callable[[int], None] = _no_progress,
+    progress: Callable[[int], None] = no_progress,
 ) -> Packed:
     """Write the bundle of ``members`` below the folder open as ``root`` to ``out`` (empty, seekable, truncatable).
 
@@ -284,7 +284,7 @@ def _header(path: str, size: int, modified_us: int) -> tarfile.TarInfo:
 
 
 @contextmanager
-def _opened(root: int, member: Member, progress: Callable[[int], None] = _no_progress) -> Iterator[_MemberReader]:
+def _opened(root: int, member: Member, progress: Callable[[int], None] = no_progress) -> Iterator[_MemberReader]:
     """The member open for reading, after a look at its size and time."""
     try:
         descriptor = open_regular(root, member.path)
@@ -437,15 +437,15 @@ class Checked(NamedTuple):
     size: int
 
 
-def check_bundle(tar: BinaryIO, *, progress: Callable[[int], None] = _no_progress) -> Checked:
+def check_bundle(tar: BinaryIO, *, progress: Callable[[int], None] = no_progress) -> Checked:
     """Read the whole tar once, in order, and compare every member with the manifest.
 
     Raises:
         BundleDamagedError: manifest and members do not agree, or the tar can't be read as one.
     """
     reader = _HashingReader(tar, progress)
-    with _tar_errors(), tarfile.open(fileobj=reader, mode="r|", bufsize=_BLOCK) as stream:
-        manifest = _first_member(stream)
+    with tar_errors(), tarfile.open(fileobj=reader, mode="r|", bufsize=_BLOCK) as stream:
+        manifest = opening_manifest(stream)
         for expected in manifest:
             found = stream.next()
             if found is None or not found.isreg() or (found.name, found.size) != (expected.path, expected.size):
@@ -469,15 +469,15 @@ def read_manifest(tar: BinaryIO) -> tuple[Member, ...]:
         BundleDamagedError: the tar does not begin with a manifest.
     """
     tar.seek(0)
-    with _tar_errors(), tarfile.open(fileobj=tar, mode="r:") as opened:
-        return _first_member(opened)
+    with tar_errors(), tarfile.open(fileobj=tar, mode="r:") as opened:
+        return opening_manifest(opened)
 
 
 def verify_members(
     tar: BinaryIO,
     wanted: Mapping[str, tuple[int, str]],
     *,
-    progress: Callable[[int], None] = _no_progress,
+    progress: Callable[[int], None] = no_progress,
 ) -> dict[str, str]:
     """Read members again: ``VERIFIED`` where one has the given (size, sha256), else ``ABSENT`` or ``DIFFERS``.
 
@@ -486,8 +486,8 @@ def verify_members(
     states: dict[str, str] = {}
     tar.seek(0)
     try:
-        with _tar_errors(), tarfile.open(fileobj=_ProgressReader(tar, progress), mode="r:") as opened:
-            named = {one.path for one in _first_member(opened)}
+        with tar_errors(), tarfile.open(fileobj=_ProgressReader(tar, progress), mode="r:") as opened:
+            named = {one.path for one in opening_manifest(opened)}
             while (found := opened.next()) is not None:
                 if found.name in wanted and found.name not in states:
                     size, sha256 = wanted[found.name]
@@ -499,29 +499,12 @@ def verify_members(
     return {path: states.get(path, DIFFERS if path in named else ABSENT) for path in wanted}
 
 
-def extract_member(tar: BinaryIO, path: str, out: BinaryIO) -> Member:
-    """Write the member ``path`` to ``out`` and return its manifest line, after comparing size and sha256 with it.
+def opening_manifest(tar: tarfile.TarFile) -> tuple[Member, ...]:
+    """The manifest of a tar that was just opened: it must be the first member.
 
     Raises:
-        KeyError: the manifest does not name it.
-        BundleDamagedError: what the tar holds is not what the manifest says; ``out`` then holds nothing to be used.
+        BundleDamagedError: it is not.
     """
-    line = next((one for one in read_manifest(tar) if one.path == path), None)
-    if line is None:
-        raise KeyError(path)
-    tar.seek(0)
-    with _tar_errors(), tarfile.open(fileobj=tar, mode="r:") as opened:
-        opened.next()  # the manifest
-        while (found := opened.next()) is not None:
-            if found.name == path and found.isreg():
-                if _sha256_of(opened, found, out) != line.sha256 or found.size != line.size:
-                    raise BundleDamagedError(f"{path} in the tar does not have the size and sha256 of the manifest")
-                return line
-    raise BundleDamagedError(f"the manifest names {path}, the tar does not hold it")
-
-
-def _first_member(tar: tarfile.TarFile) -> tuple[Member, ...]:
-    """Parse the manifest, which must come first."""
     first = tar.next()
     if first is None or first.name != MANIFEST or not first.isreg() or first.size > MAX_MANIFEST_BYTES:
         raise BundleDamagedError(f"the tar does not begin with {MANIFEST}: it was not made as a bundle")
@@ -534,21 +517,19 @@ def _first_member(tar: tarfile.TarFile) -> tuple[Member, ...]:
         raise BundleDamagedError(f"{MANIFEST} is not UTF-8") from error
 
 
-def _sha256_of(tar: tarfile.TarFile, member: tarfile.TarInfo, out: BinaryIO | None = None) -> str:
-    """sha256 of a member as it is stored, copied to ``out`` on the way."""
+def _sha256_of(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    """sha256 of a member as it is stored."""
     content = tar.extractfile(member)
     if content is None:
         raise BundleDamagedError(f"{member.name} can't be read from the tar")
     digest = hashlib.sha256()
     while chunk := content.read(_BLOCK):
         digest.update(chunk)
-        if out is not None:
-            out.write(chunk)
     return digest.hexdigest()
 
 
 @contextmanager
-def _tar_errors() -> Iterator[None]:
+def tar_errors() -> Iterator[None]:
     """What tarfile says about a damaged tar, as one error; trouble of the file system passes through."""
     try:
         yield

@@ -20,10 +20,11 @@ SFAPI_POLL = "DICHROISM_SFAPI_POLL_SECONDS"
 
 def build_movers(config: Config, *, for_pruning: bool = False) -> dict[str, Mover]:
     """One mover for each name that the configuration uses; ``for_pruning`` asks outside services more slowly."""
-    return {name: _build(name, config, for_pruning) for name in movers_used(config)}
+    return {name: build_mover(name, config, for_pruning=for_pruning) for name in movers_used(config)}
 
 
-def _build(name: str, config: Config, for_pruning: bool) -> Mover:
+def build_mover(name: str, config: Config, *, for_pruning: bool = False) -> Mover:
+    """One of them alone."""
     # Imported here: the SDKs are large, and most processes need one of them.
     if name == "filesystem":
         from dichroism_operator.movers.filesystem import FilesystemMover
@@ -41,8 +42,8 @@ def _build(name: str, config: Config, for_pruning: bool) -> Mover:
             first_poll_s=float(os.environ.get(GLOBUS_POLL, FIRST_POLL_S)),
             stuck_grace_s=float(os.environ.get(GLOBUS_GRACE, STUCK_GRACE_S)),
         )
-    from dichroism_operator.movers.sfapi.mover import FIRST_POLL_S as FIRST_JOB_POLL_S
     from dichroism_operator.movers.sfapi.mover import SfapiMover
+    from dichroism_operator.movers.sfapi.pace import FIRST_POLL_S as FIRST_JOB_POLL_S
 
     near = {hop.destination: config.endpoints[hop.source] for hop in _hops(config) if hop.mover == name}
     return SfapiMover(config.sfapi, near, first_poll_s=float(os.environ.get(SFAPI_POLL, FIRST_JOB_POLL_S)))

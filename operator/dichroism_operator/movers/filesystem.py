@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dichroism_crds.config import Endpoint
 from dichroism_crds.names import PRIVATE_DIR
@@ -23,11 +23,13 @@ from dichroism_crds.timestamps import from_ns
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat, Progress, Task, TaskState
 from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import NotARegularFileError
-from dichroism_operator.movers.mount import Mount, is_private, private_path, readable, sync_folder
+from dichroism_operator.movers.mount import Mount, is_private, private_path, readable, sync_folder, user_path
 from dichroism_operator.movers.noreplace import rename_noreplace
 from dichroism_operator.movers.running import RunningTask
 from dichroism_operator.movers.verifying import verify_copies
 
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.EBUSY)
+"""What rmdir says of a folder that is not empty, no folder, gone, or where a file system is mounted."""
 _SUBMISSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 
@@ -225,6 +227,40 @@ class FilesystemMover(Closing):
                             with suppress(FileNotFoundError):
                                 os.unlink(_name(path), dir_fd=entered)
                     sync_folder(entered)
+
+    # Folders
+
+    def folders_changed(self, endpoint: Endpoint, folders: Sequence[str]) -> Mapping[str, datetime]:
+        """The modification times of folders, as far as they are there and no links."""
+        changed = {}
+        with Mount(endpoint) as mount, _outage_told(mount):
+            for folder in folders:
+                user_path(folder)
+                with suppress(NotARegularFileError):
+                    found = mount.lstat(folder)
+                    if found is not None and stat.S_ISDIR(found.st_mode):
+                        changed[folder] = from_ns(found.st_mtime_ns)
+        return changed
+
+    def remove_folder(self, endpoint: Endpoint, folder: str) -> bool:
+        """Remove a folder with rmdir, which the kernel refuses while anything is in it."""
+        user_path(folder)
+        with Mount(endpoint) as mount, _outage_told(mount):
+            try:
+                with mount.folder(_above(folder)) as above:
+                    os.rmdir(_name(folder), dir_fd=above)
+                    sync_folder(above)
+            except OSError as error:
+                if isinstance(error, NotARegularFileError) or error.errno in _STAYS:
+                    return False
+                raise
+        return True
+
+    def make_folder(self, endpoint: Endpoint, folder: str) -> None:
+        """Make a folder and those above it, each inside the one that was entered before."""
+        user_path(folder)
+        with Mount(endpoint) as mount, _outage_told(mount), mount.folder(folder, create=True):
+            pass
 
 
 def _rename_regular(old_folder: int, old: str, new_folder: int, new: str) -> None:

@@ -1,10 +1,13 @@
 """The trail of what pruning did: one line of the log with every path, and one Event, for each batch of files.
 
+The same for the empty folders that went after a Prune's files.
+
 In the cluster the line is a JSON object of the logger ``dichroism.audit``; keep these where logs are kept.
 """
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -57,6 +60,21 @@ class Audit:
         batches, self._open = self._open, defaultdict(_Batch)
         for action, batch in batches.items():
             self._tell(action, batch)
+
+    def folders_removed(self, folders: Sequence[str]) -> None:
+        """Tell of folders that the Prune had left empty and that are gone now."""
+        spec = self._prune.spec
+        text = f"{wording.count(len(folders), 'empty folder')} removed from {spec.endpoint.name}"
+        fields = {
+            "action": "folders_removed",
+            "prune": self._prune.name,
+            "beamline": spec.beamline,
+            "endpoint": spec.endpoint.name,
+            "by": self._run.gate.holder,
+            "paths": list(folders),
+        }
+        log.info("%s: %s", self._prune.name, text, extra=fields)
+        self._run.recorder.event(self._prune, EventReason.FOLDERS_REMOVED, text)
 
     def _tell(self, action: Action, batch: _Batch) -> None:
         self._number += 1

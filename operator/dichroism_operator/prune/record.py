@@ -14,6 +14,10 @@ class OvertakenError(Exception):
     """The Prune was deleted, or somebody else wrote its status: what we believe about it may be wrong."""
 
 
+class StatusNotKeptError(RuntimeError):
+    """The API server answered with another status than it was sent: its CRDs are older than this program."""
+
+
 class Record:
     """One Prune; ``prune`` is always as the API server last gave it."""
 
@@ -42,6 +46,7 @@ class Record:
         Raises:
             OvertakenError: somebody else writes it too.
             ApiError: it may or may not be written.
+            StatusNotKeptError: the API server dropped a part of it.
         """
         for _ in range(_ATTEMPTS):
             wanted = change(self.prune)
@@ -55,7 +60,7 @@ class Record:
             except NotFound as error:
                 raise self._deleted() from error
             if made.status != wanted:
-                raise RuntimeError(
+                raise StatusNotKeptError(
                     f"{made.name}: the API server did not keep the status as it was sent; are the CRDs older?"
                 )
             self.prune = made

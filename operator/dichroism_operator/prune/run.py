@@ -39,7 +39,8 @@ class Row:
 class Summary:
     """What one run did. ``troubles`` are the unexpected; ``stopped`` says why the run ended early, if it did.
 
-    ``told`` and ``untold`` are Prunes of which the catalogue was told, and of which it has still to be.
+    ``folders`` counts empty ones that were removed. ``told`` and ``untold`` are Prunes of which the catalogue was told,
+    and of which it has still to be.
     """
 
     prunes: int = 0
@@ -48,6 +49,7 @@ class Summary:
     deleted: int = 0
     deleted_bytes: int = 0
     put_back: int = 0
+    folders: int = 0
     unfinished: int = 0
     told: int = 0
     untold: int = 0
@@ -67,6 +69,8 @@ class Summary:
         ]
         if self.put_back:
             parts.append(f"{self.put_back} {would}put back")
+        if self.folders:
+            parts.append(f"{wording.count(self.folders, 'empty folder')} removed")
         if self.unfinished:
             parts.append(f"{self.unfinished} Prunes left for the next run")
         if self.told:
@@ -96,6 +100,8 @@ class Run:
     undo_only: bool = False
     catalogue: Catalogue | None = None
     untold: dict[str, None] = field(default_factory=dict)
+    thinned: set[str] = field(default_factory=set)
+    """Folders that nobody had changed lately before this run removed an empty folder from them."""
     summary: Summary = field(default_factory=Summary)
 
     @property

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dichroism_crds.client import ApiError, Conflict, NotFound
+from dichroism_crds.client import ApiError, NotFound
 from dichroism_crds.kinds import Prune, PruneItem, find_condition
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
 from dichroism_crds.timestamps import now
@@ -21,6 +21,7 @@ from dichroism_operator.catalogue.errors import CatalogueError, CatalogueUnavail
 from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.prune import decision, outcome
 from dichroism_operator.prune.decision import Case
+from dichroism_operator.prune.record import OvertakenError, Record, StatusNotKeptError
 from dichroism_operator.prune.run import Run
 from dichroism_operator.prune.trash import Trash
 
@@ -30,7 +31,6 @@ BATCH = 100
 """Files between two looks at the clock and at the signal to end."""
 LONGEST_S = 900.0
 """For all of a run: a slow catalogue must not keep the next hourly run from starting."""
-_ATTEMPTS = 5
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ async def tell_catalogue(run: Run) -> None:
             await _write(run, prune, told)
         except NotFound:
             continue
-        except ApiError as error:
+        except (ApiError, StatusNotKeptError) as error:
             log.warning("%s: that the catalogue was told can't be written, a later run does: %s", name, error)
             run.summary.untold += 1
             return
@@ -158,18 +158,9 @@ async def _write(run: Run, prune: Prune, told: Told) -> None:
     reason, said = told.trouble or (Reason.TOLD, "")
     message = f"{told.done} of {wording.count(count, 'dataset')} told{gone}" + (f": {said}" if said else "")
     before = find_condition(prune.status.conditions, outcome.CATALOGUE_TOLD)
-    for _ in range(_ATTEMPTS):
-        fresh = await run.api.get(Prune, prune.name)
-        if fresh.metadata.uid != prune.metadata.uid or not outcome.same_work(fresh.status, prune.status):
-            run.summary.untold += 1
-            return
-        try:
-            wanted = outcome.told(fresh, reason, message, now())
-            await run.api.replace_status(fresh.model_copy(update={"status": wanted}))
-        except Conflict:
-            continue
-        break
-    else:
+    try:
+        await Record(run.api, prune, dry_run=False).write(lambda fresh: outcome.told(fresh, reason, message, now()))
+    except OvertakenError:
         run.summary.untold += 1
         return
     if reason == Reason.TOLD:

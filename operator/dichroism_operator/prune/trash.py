@@ -1,7 +1,7 @@
 """Moving the files of one Prune into the trash of their endpoint, back from it, and out of the world.
 
 A file outside ``.dichroism/`` is only ever renamed, and only into the trash; what is deleted has a path that this
-module read from the trash itself.
+module read from the trash itself. Folders that become empty are the matter of ``folders``.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dichroism_crds.config import Endpoint
 from dichroism_crds.kinds import Prune
 from dichroism_crds.reasons import KeptReason
 from dichroism_operator import killpoints
-from dichroism_operator.movers.base import FileStat, Mover
+from dichroism_operator.movers.base import FileStat, KeepsFolders, Mover
 from dichroism_operator.movers.errors import MoverUnavailable, NotARegularFileError
 from dichroism_operator.prune.ledger import Entry, Ledger, derive, trash_folder, trash_path
 
@@ -77,9 +77,12 @@ class Trash:
         return await self.put_back(entry) or KeptReason.SOURCE_CHANGED
 
     async def put_back(self, entry: Entry) -> KeptReason | None:
-        """Rename an entry to its original path, which must be free; None when it is back there."""
+        """Rename an entry to its original path, which must be free; None when it is back there.
+
+        Its folder is made anew where it was removed meanwhile and the mover can make one.
+        """
         try:
-            await asyncio.to_thread(self._mover.rename, self._endpoint, entry.path, entry.item.path)
+            await self._rename_back(entry)
         except FileExistsError:
             log.error("%s can't go back to %s: the path is taken", entry.path, entry.item.path)
             return KeptReason.ORIGINAL_OCCUPIED
@@ -88,6 +91,17 @@ class Trash:
             return KeptReason.UNREADABLE
         log.info("%s is back from the trash", entry.item.path, extra={"prune": self._prune.name})
         return None
+
+    async def _rename_back(self, entry: Entry) -> None:
+        try:
+            await asyncio.to_thread(self._mover.rename, self._endpoint, entry.path, entry.item.path)
+        except NotADirectoryError:
+            if not isinstance(self._mover, KeepsFolders):
+                raise
+            folder = entry.item.path.rpartition("/")[0]
+            await asyncio.to_thread(self._mover.make_folder, self._endpoint, folder)
+            log.info("folder %s was made anew", folder, extra={"prune": self._prune.name})
+            await asyncio.to_thread(self._mover.rename, self._endpoint, entry.path, entry.item.path)
 
     async def delete(self, entries: Sequence[Entry]) -> None:
         """Delete exactly these."""

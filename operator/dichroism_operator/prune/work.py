@@ -21,6 +21,7 @@ from dichroism_operator.prune import decision, outcome
 from dichroism_operator.prune.account import Account
 from dichroism_operator.prune.audit import Action, Audit
 from dichroism_operator.prune.decision import Case, decide
+from dichroism_operator.prune.folders import remove_emptied
 from dichroism_operator.prune.gate import PruningStoppedError
 from dichroism_operator.prune.ledger import Entry, Ledger
 from dichroism_operator.prune.record import Record
@@ -50,6 +51,7 @@ class PruneWork:
         self.account = Account.of(prune)
         self.audit = Audit(run, prune)
         self.started = False
+        self.emptied = False
 
     @property
     def prune(self) -> Prune:
@@ -99,9 +101,14 @@ class PruneWork:
         await self._fill()
         if self._emptying_due():
             await self._empty()
+        if self.emptied:
+            left = {*self.account.kept, *self.ledger.indexes}
+            deleted = [item.path for index, item in enumerate(self.items) if index not in left]
+            await remove_emptied(self.run, self.prune, deleted, self.audit)
 
     async def _correct(self, ledger: Ledger) -> None:
         """Set the counts right that a killed run left ahead of its deletions."""
+        self.emptied = outcome.is_emptying(self.prune.status) and not self.run.dry_run
         await self.record.write(lambda prune: outcome.corrected(prune, len(ledger.entries), ledger.bytes))
         self.account.before = outcome.corrected(self.prune, len(ledger.entries), ledger.bytes)
 
@@ -289,6 +296,7 @@ class PruneWork:
         left = {entry.path for entry in self.ledger.entries}
         gone = [entry for entry in doomed if entry.path not in left]
         self._account_deleted(gone)
+        self.emptied = self.emptied or bool(gone)
         for entry in gone:
             if entry.path not in told:  # of a batch that failed half-way
                 self.audit.note(Action.DELETED, entry.item.path, entry.found.size)

@@ -24,9 +24,7 @@ class Asked:
     ``beamlines`` are those that are looked at.
     """
 
-    text: str
     beamlines: tuple[Beamline, ...]
-    pid_prefix: str = ""
     scan: str | None = None
     pid: str | None = None
     """The UUID at the end of the pid: prefixes differ between sites."""
@@ -59,25 +57,24 @@ def understand(text: str, config: Config, beamline: str | None) -> Asked:
     if not archived:
         named = f"beamline {beamline} is not in the configuration or" if beamline else "no beamline of it"
         raise AskedError(f"{named} has no archive section, so nothing of it is on tape")
-    prefix = config.scicat.pid_prefix if config.scicat else ""
     last = text.rpartition("/")[2]
     if _UUID.fullmatch(last) and not text.startswith("/"):
-        return Asked(text, archived, prefix, pid=last)
+        return Asked(archived, pid=last)
     if _SCAN.fullmatch(text):
-        return Asked(text, archived, prefix, scan=text)
+        return Asked(archived, scan=text)
     if text.startswith("/"):
-        return _absolute(text.rstrip("/"), archived, config, prefix)
-    return Asked(text, archived, prefix, path=_relative(text))
+        return _absolute(text.rstrip("/"), archived, config)
+    return Asked(archived, path=_relative(text))
 
 
-def _absolute(text: str, beamlines: Collection[Beamline], config: Config, prefix: str) -> Asked:
+def _absolute(text: str, beamlines: Collection[Beamline], config: Config) -> Asked:
     """A path as a site or this host has it: below the root, the collection's folder or the mount of an endpoint."""
     for beamline in beamlines:
         for name in _endpoints(beamline):
             for root in _roots(config.endpoints[name]):
                 if text == root or text.startswith(f"{root}/"):
                     users = tuple(one for one in beamlines if name in _endpoints(one))
-                    return Asked(text, users, prefix, path=_relative(text[len(root) + 1 :]))
+                    return Asked(users, path=_relative(text[len(root) + 1 :]))
     raise AskedError(
         f"{text} is below no root_path, globus_path or mount of an endpoint. Give a path relative to the endpoint's "
         "root, the name of a Scan, or a dataset's pid"

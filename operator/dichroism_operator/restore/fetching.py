@@ -1,19 +1,14 @@
 """Fetching versions of files out of their bundles into a folder, and saying of each what became of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import BinaryIO
 
-from dichroism_crds.config import Config
-from dichroism_operator.movers.base import CopyState
-from dichroism_operator.movers.errors import MoverUnavailable
-from dichroism_operator.movers.mount import Mount
-from dichroism_operator.movers.unpacking import unpack
+from dichroism_crds.timestamps import from_ns
+from dichroism_operator.restore.bundles import Bundles, Portion
 from dichroism_operator.restore.found import TapeCopy, Version
 from dichroism_operator.restore.target import Target
 
@@ -36,37 +31,6 @@ class Outcome:
     message: str = ""
 
 
-class Bundles:
-    """Where bundles can be read: a folder into which a person got them from tape, else the mounted archive."""
-
-    def __init__(self, config: Config, folder: Path | None = None) -> None:
-        self._config = config
-        self._folder = folder
-
-    @contextmanager
-    def open(self, copy: TapeCopy) -> Iterator[BinaryIO]:
-        """The bundle of a copy.
-
-        Raises:
-            FileNotFoundError: it is not there.
-            MoverUnavailable: the archive is not mounted here, or does not answer.
-            OSError: it can't be read.
-        """
-        if self._folder:
-            path = self._folder / copy.bundle
-            with (path if path.exists() else self._folder / path.name).open("rb") as tar:
-                yield tar
-            return
-        archive = self._config.beamlines[copy.beamline].archive
-        assert archive is not None
-        with (
-            Mount(self._config.endpoints[archive.destination]) as mount,
-            mount.open(copy.bundle) as descriptor,
-            open(descriptor, "rb", closefd=False) as tar,
-        ):
-            yield tar
-
-
 def fetch(
     versions: Sequence[Version], bundles: Bundles, target: Target, progress: Callable[[int], None]
 ) -> list[Outcome]:
@@ -86,17 +50,19 @@ def fetch(
     """
     outcomes = {}
     waiting: list[tuple[Version, int]] = []
+    standing: dict[tuple[str, str], list[TapeCopy]] = defaultdict(list)
     for version in versions:
         first = version.first
-        standing = target.holds(first.path, first.size, first.sha256)
-        if standing is None:
+        same = target.holds(first.path, first.size, first.sha256)
+        if same is None:
             waiting.append((version, 0))
             continue
         progress(first.size)
+        standing[first.beamline, first.bundle].append(first)
         where = target.folder / first.path
         outcomes[first.path] = (
             Outcome(version, Fate.ALREADY_THERE)
-            if standing
+            if same
             else Outcome(version, Fate.OCCUPIED, f"{where} holds something else and is not touched: restore elsewhere")
         )
     while waiting:
@@ -105,8 +71,11 @@ def fetch(
             copy = version.copies[number]
             turns[copy.beamline, copy.bundle].append((version, number))
         waiting = []
-        for _, together in sorted(turns.items()):
-            told = _from_one_bundle(together, bundles, target, progress)
+        portions = {bundle: _portion(bundle, together, standing) for bundle, together in sorted(turns.items())}
+        standing = {}  # Only asked for together at first: whoever asks again asks for the same.
+        for portion in bundles.ready(list(portions.values())):
+            together = turns[portion.beamline, portion.bundle]
+            told = _from_one_bundle(portion, together, bundles, target, progress)
             for (version, number), outcome in zip(together, told, strict=True):
                 following = _next_bundle(version, number)
                 if outcome.fate == Fate.FAILED and following is not None:
@@ -122,46 +91,46 @@ def _next_bundle(version: Version, number: int) -> int | None:
     return next((one for one, copy in enumerate(version.copies) if one > number and copy.bundle not in tried), None)
 
 
+def _portion(
+    bundle: tuple[str, str],
+    together: Sequence[tuple[Version, int]],
+    standing: Mapping[tuple[str, str], Sequence[TapeCopy]],
+) -> Portion:
+    missing = [version.copies[number] for version, number in together]
+    contents = {copy.path: (copy.size, copy.sha256) for copy in [*missing, *standing.get(bundle, ())]}
+    return Portion(*bundle, contents, tuple(copy.path for copy in missing))
+
+
 def _from_one_bundle(
-    together: Sequence[tuple[Version, int]], bundles: Bundles, target: Target, progress: Callable[[int], None]
+    portion: Portion,
+    together: Sequence[tuple[Version, int]],
+    bundles: Bundles,
+    target: Target,
+    progress: Callable[[int], None],
 ) -> list[Outcome]:
-    copies = {version.first.path: version.copies[number] for version, number in together}
+    recorded = {version.first.path: version.copies[number].modified_at for version, number in together}
+    placed: set[str] = set()
     occupied: set[str] = set()
 
     @contextmanager
-    def place(path: str, modified_at: datetime | None) -> Iterator[BinaryIO]:
+    def place(path: str, modified_us: int | None) -> Iterator[BinaryIO]:
+        modified_at = recorded[path] if modified_us is None else from_ns(modified_us * 1000)
         try:
-            with target.file(path, modified_at or copies[path].modified_at) as out:
+            with target.file(path, modified_at) as out:
                 yield out
         except FileExistsError:
             occupied.add(path)
+        else:
+            placed.add(path)
 
-    some = next(iter(copies.values()))
-    wanted = {path: (copy.size, copy.sha256) for path, copy in copies.items()}
-    try:
-        with bundles.open(some) as tar:
-            states = unpack(tar, wanted, place, progress)
-    except FileNotFoundError:
-        return [_failed(version, f"bundle {some.bundle} is not there") for version, _ in together]
-    except (MoverUnavailable, OSError) as error:
-        return [_failed(version, f"bundle {some.bundle} can't be read: {error}") for version, _ in together]
+    why = bundles.take(portion, place, progress)
     outcomes = []
     for version, _ in together:
         path = version.first.path
         if path in occupied:
             outcomes.append(Outcome(version, Fate.OCCUPIED, f"something was put at {path} meanwhile; it stays"))
-        elif states[path] == CopyState.VERIFIED:
+        elif path in placed:
             outcomes.append(Outcome(version, Fate.RESTORED))
-        elif states[path] == CopyState.MISSING:
-            outcomes.append(_failed(version, f"bundle {some.bundle} does not hold it"))
-        elif states[path] == CopyState.UNKNOWN:
-            outcomes.append(_failed(version, f"it can't be read from bundle {some.bundle}: look after the storage"))
         else:
-            outcomes.append(
-                _failed(version, f"what bundle {some.bundle} holds has not sha256 {version.first.sha256}: not used")
-            )
+            outcomes.append(Outcome(version, Fate.FAILED, why[path]))
     return outcomes
-
-
-def _failed(version: Version, message: str) -> Outcome:
-    return Outcome(version, Fate.FAILED, message)

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 from dichroism_crds.client import Api, NotFound
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Scan
 from dichroism_crds.paths import PathError, check_relative_path
-from dichroism_crds.timestamps import EPOCH
+from dichroism_crds.timestamps import from_ns
 from dichroism_operator import planning
 from dichroism_operator.catalogue.base import Catalogue, TapeRecord
 from dichroism_operator.movers import bundle
@@ -142,7 +141,7 @@ def _listed(file: Path, asked: Sequence[Asked]) -> Iterator[TapeCopy]:
         ) from error
     for member in members:
         if member.sha256 and _legal(member.path) and any(one.means(beamline, member.path) for one in asked):
-            moment = EPOCH + timedelta(microseconds=member.modified_us)
+            moment = from_ns(member.modified_us * 1000)
             yield TapeCopy(beamline.name, member.path, named.path, member.size, member.sha256, moment, Source.MANIFEST)
 
 

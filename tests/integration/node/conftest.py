@@ -11,12 +11,18 @@ from tests.cluster import Cluster, ClusterError, node
 from tests.cluster.image import project_image
 from tests.integration.node.release import Release
 
+NOT_COVERED = (
+    "Not covered without it: our image in pods under Pod Security `restricted`; helm test, rollouts, rollback and "
+    "removal of a release with namespaced rights; restarts after kills; the install pages"
+)
+
 
 def lacking() -> str | None:
     """Why these tests cannot run here; None when they can."""
     if os.environ.get("CLUSTER") != node.NAME:
         return "needs a real node, whose first build takes minutes: run `make node`"
-    return node.unavailable()
+    reason = node.unavailable()
+    return f"{reason}. {NOT_COVERED}" if reason else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

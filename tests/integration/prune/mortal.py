@@ -49,6 +49,12 @@ class MortalMover(FilesystemMover):
             super().delete_private(endpoint, [path])
             self.countdown.tick()
 
+    def remove_folder(self, endpoint: Endpoint, folder: str) -> bool:
+        self.countdown.tick()
+        removed = super().remove_folder(endpoint, folder)
+        self.countdown.tick()
+        return removed
+
 
 class MortalApi(Api):
     """The real client, counted before and after each status write."""

@@ -92,14 +92,16 @@ class Site:
         root_paths: Mapping[str, str] | None = None,
         also_disk: bool = False,
         longer: Mapping[str, str] | None = None,
+        remove_empty_folders: bool = False,
         **extra: Any,
     ) -> None:
         """Write config.yml.
 
-        ``also_disk`` prunes the disk copies too, ``longer`` are retentions of single proposals, ``extra`` are further
-        top-level keys.
+        ``also_disk`` prunes the disk copies too, ``longer`` are retentions of single proposals,
+        ``remove_empty_folders`` is for ``data402`` alone, ``extra`` are further top-level keys.
         """
         at_site = {name: f"/site/{name}" for name in self.roots} | dict(root_paths or {})
+        special = f"proposals: {json.dumps(dict(longer or {}))}" + ", remove_empty_folders: true" * remove_empty_folders
         lines = [f"{name}: {{root_path: {at_site[name]}, mount: {root}}}" for name, root in self.roots.items()]
         lines += [
             "beamlines:",
@@ -108,7 +110,7 @@ class Site:
             "    transfer: {from: data402, to: nersc402}",
             "    archive: {from: nersc402, to: hpss402}",
             "    prune:",
-            f"      data402: {{after: {after}, needs: {needs}, proposals: {json.dumps(dict(longer or {}))}}}",
+            f"      data402: {{after: {after}, needs: {needs}, {special}}}",
             *(["      nersc402: {after: 2d, needs: [hpss402]}"] if also_disk else []),
             f"trash: {{keep: {keep}}}",
             *(f"{key}: {json.dumps(value)}" for key, value in extra.items()),
@@ -117,10 +119,14 @@ class Site:
 
     def finished_scans(self, count: int, *, prefix: str = "2026/scan") -> list[Scan]:
         """Files on all three endpoints and the Scans that tell of them; nothing is created in the cluster."""
-        bodies = {f"{prefix}_{number:04d}.txt": f"{prefix} {number}".encode() * (number + 1) for number in range(count)}
+        return self.scans_of([f"{prefix}_{number:04d}.txt" for number in range(count)])
+
+    def scans_of(self, paths: Sequence[str]) -> list[Scan]:
+        """Like :meth:`finished_scans`, for files at these paths."""
+        bodies = {path: path.encode() * (number + 1) for number, path in enumerate(paths)}
         for path, body in bodies.items():
             for name in ("data402", "nersc402"):
-                write(self.roots[name] / path, body)
+                write(self.roots[name], path, body)
         tape = self.roots["hpss402"] / BUNDLE
         tape.parent.mkdir(parents=True, exist_ok=True)
         members = [Member(path, len(body), stamp(path) // 1000) for path, body in bodies.items()]
@@ -170,6 +176,18 @@ class Site:
         fresh = await self.read(prune)
         status = fresh.status.model_copy(update={"trashed_at": now() - timedelta(days=8), "retry_at": None})
         await self.api.replace_status(fresh.model_copy(update={"status": status}))
+
+    def age_folders(self, endpoint: str = "data402") -> None:
+        """Let a week pass over the folders of an endpoint, as :meth:`age_trash` does over the trash."""
+        then = (now() - timedelta(days=8)).timestamp()
+        for folder in self.folders(endpoint):
+            os.utime(self.roots[endpoint] / folder, (then, then))
+
+    def folders(self, endpoint: str = "data402") -> set[str]:
+        """Paths of the folders of users on an endpoint; links are none."""
+        root = self.roots[endpoint]
+        found = {str(Path(above, name).relative_to(root)) for above, names, _ in os.walk(root) for name in names}
+        return {path for path in found if Path(path).parts[0] != ".dichroism" and not (root / path).is_symlink()}
 
     async def retry_now(self, prune: Prune) -> None:
         """Let the back-off of a Prune pass."""
@@ -299,9 +317,9 @@ def stamp(path: str) -> int:
     )
 
 
-def write(file: Path, body: bytes) -> None:
-    """Write a file with the modification time that belongs to its name."""
+def write(root: Path, path: str, body: bytes) -> None:
+    """Write a file with the modification time that belongs to its path."""
+    file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(body)
-    relative = "/".join(file.parts[-2:])
-    os.utime(file, ns=(stamp(relative), stamp(relative)))
+    os.utime(file, ns=(stamp(path), stamp(path)))

@@ -60,7 +60,7 @@ class Credentials:
             return cls(read_secret(CLIENT_ID, environment), read_secret(CLIENT_SECRET, environment))
         except SecretMissingError as error:
             raise MoverUnavailable(
-                Reason.CREDENTIALS_REFUSED, f"no login for NERSC, nothing goes to tape until then: {error}"
+                Reason.CREDENTIALS_REFUSED, f"no login for NERSC, so tape can't be reached: {error}"
             ) from error
 
     def key(self) -> Any:

@@ -4,19 +4,16 @@ The name of a job is its idempotency key. What a state means is in ``reactions``
 """
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dichroism_crds.config import Endpoint, Superfacility
+from dichroism_crds.config import Endpoint
 from dichroism_operator import killpoints
 from dichroism_operator.movers.sfapi import packer, tapejob
 from dichroism_operator.movers.sfapi.site import Job, Site
 
 JOBS = f"{tapejob.PRIVATE}/jobs"
-_QUEUE_S = 1.0
-"""So long one listing of the queue serves all that ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +57,21 @@ class Jobs:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._listed: tuple[float, list[Job]] = (0.0, [])
 
-    def queue(self, *, again: bool = False) -> list[Job]:
-        """Jobs of ours that have not ended, as they were a moment ago; ``again`` asks now."""
-        moment, listed = self._listed
-        if again or time.monotonic() - moment > _QUEUE_S or not moment:
-            listed = self.site.waiting_and_running()
-            self._listed = (time.monotonic(), listed)
-        return listed
-
-    def find(self, name: str, *, again: bool = False) -> Job | None:
+    def find(self, name: str) -> Job | None:
         """A job of that name that has not ended."""
-        return next((job for job in self.queue(again=again) if job.name == name), None)
+        return next((job for job in self.site.waiting_and_running() if job.name == name), None)
 
-    def begin(self, errand: Errand, settings: Superfacility) -> str:
+    def begin(self, errand: Errand) -> str:
         """Have the errand done, unless a job is at it; the job's id.
 
         Raises:
             MoverUnavailable: ask again later; a job that was submitted nevertheless is found by its name.
             TaskRefused: a path can't be used at the site.
         """
-        if found := self.find(errand.job_name, again=True):
+        if found := self.find(errand.job_name):
             return found.job_id
-        work, site = errand.work, self.site
+        work, site, settings = errand.work, self.site, self.site.settings
         program = f"{errand.near.root_path}/{JOBS}/{packer.program_name()}"
         site.make_folder(work)
         if site.list_folder(program.rpartition("/")[0]).get(packer.program_name()) != len(packer.program()):

@@ -1,7 +1,8 @@
 """The mover for tape at NERSC: one job for each bundle, for each round of proofs, for each retrieval.
 
 This module keeps the tasks and wires the parts: ``jobs`` brings an order to the site and reads its word, ``results``
-and ``reactions`` say what the word means, ``verification`` proves stored bundles again; ``tapejob`` works there.
+and ``reactions`` say what the word means, ``verification`` proves stored bundles again, ``retrievals`` brings members
+back; ``tapejob`` works there.
 """
 
 import re
@@ -29,19 +30,14 @@ from dichroism_operator.movers.bundling import checked_bundle_path, member_of
 from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.errors import MoverUnavailable, TaskRefused
 from dichroism_operator.movers.mount import user_path
-from dichroism_operator.movers.retrieval import Retrieval, Retrieved
 from dichroism_operator.movers.sfapi import reactions, results
 from dichroism_operator.movers.sfapi.connection import Connection
 from dichroism_operator.movers.sfapi.jobs import JOBS, Errand, Jobs, job_name, label_of
-from dichroism_operator.movers.sfapi.site import PLAIN, Job, Site
+from dichroism_operator.movers.sfapi.pace import FIRST_POLL_S, Pace
+from dichroism_operator.movers.sfapi.retrievals import Retrievals
+from dichroism_operator.movers.sfapi.site import PLAIN, Site
 from dichroism_operator.movers.sfapi.verification import Verification
 
-FIRST_POLL_S = 20.0
-"""A job waits for minutes at least, so it is asked about seldom: after a part of its age, at most every two minutes."""
-LONGEST_POLL_S = 120.0
-GROWTH = 0.2
-NOT_SHOWN_S = 600.0
-"""After this a job that the batch system does not know is not awaited any more."""
 _KEY = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 
@@ -97,8 +93,9 @@ class SfapiMover(Closing):
         self._connection = connection or Connection(settings)
         self._site = Site(self._connection)
         self._jobs = Jobs(self._site)
-        self._verification = Verification(self._jobs, settings)
-        self._first_poll_s = first_poll_s
+        self._verification = Verification(self._jobs)
+        self._pace = Pace(first_poll_s)
+        self.retrievals = Retrievals(self._jobs, self._near, self._pace)
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
@@ -129,7 +126,7 @@ class SfapiMover(Closing):
         flight = self._flight(task)
         if flight.end is None:
             flight.job_id = self._begun(flight)
-            flight.due = flight.started + self._first_poll_s
+            flight.due = flight.started + self._pace.first_s
         with self._lock:
             self._flights[task.submission_id] = flight
         return flight.job_id
@@ -141,7 +138,7 @@ class SfapiMover(Closing):
             flight.end = self._settled(flight, document, job_id)
             return job_id or None
         try:
-            return self._jobs.begin(flight.errand, self._settings)
+            return self._jobs.begin(flight.errand)
         except TaskRefused as refusal:
             flight.end = Progress(TaskState.FAILED, message=str(refusal))
             return None
@@ -199,21 +196,17 @@ class SfapiMover(Closing):
         if not any(one.due <= moment for one in waiting) or not self._refreshing.acquire(blocking=False):
             return
         try:
-            queue = {job.name: job for job in self._jobs.queue(again=True)}
+            queue = {job.name: job for job in self._site.waiting_and_running()}
             gone = [one for one in waiting if one.errand.job_name not in queue]
             states = self._site.states({one.job_id for one in gone if one.job_id})
             for one in waiting:
                 if job := queue.get(one.errand.job_name):
-                    one.message = _said(job)
+                    one.message = job.said
                 elif one.end is None:
                     one.end = self._end(one, states.get(one.job_id or "", ""))
-                one.due = time.monotonic() + self._wait(one)
+                one.due = time.monotonic() + self._pace.pause_s(time.monotonic() - one.started)
         finally:
             self._refreshing.release()
-
-    def _wait(self, flight: Flight) -> float:
-        age = time.monotonic() - flight.started
-        return max(self._first_poll_s, min(age * GROWTH, LONGEST_POLL_S * self._first_poll_s / FIRST_POLL_S))
 
     def _end(self, flight: Flight, state: str) -> Progress | None:
         """The end of a task whose job is not in the queue; None while the batch system is slow to tell."""
@@ -222,7 +215,7 @@ class SfapiMover(Closing):
             return self._settled(flight, document, job_id)
         if state in reactions.UNDER_WAY:
             return None
-        if not state and time.monotonic() - flight.started < NOT_SHOWN_S * self._first_poll_s / FIRST_POLL_S:
+        if not state and self._pace.may_show_up(time.monotonic() - flight.started):
             return None
         trouble = self._jobs.trouble(flight.errand)
         return reactions.react(job_id, state, trouble, f"{flight.errand.work}/job-{job_id}.log")
@@ -232,7 +225,7 @@ class SfapiMover(Closing):
 
     def running_labels(self, prefix: str) -> frozenset[str]:
         """Labels of our jobs that wait or run, whoever submitted them."""
-        names = (label_of(job.name) for job in self._jobs.queue(again=True))
+        names = (label_of(job.name) for job in self._site.waiting_and_running())
         return frozenset(name for name in names if name.startswith(prefix))
 
     def forget(self, submission_id: str) -> None:
@@ -310,85 +303,11 @@ class SfapiMover(Closing):
         self._site.make_folder(f"{source.root_path}/{JOBS}")
         names = self._site.tape_names(self._settings.hsi, destination.root_path) or []
         bundles = sum(name.endswith(".tar") for name in names)
-        waiting = len(self._jobs.queue(again=True))
+        waiting = len(self._site.waiting_and_running())
         return f"logged in as {self._site.user()}, {bundles} bundles on {destination.name}, {waiting} jobs in the queue"
-
-    # bringing back
-
-    def retrieve(self, tape: Endpoint, key: str, bundle: str, members: Sequence[CopyToVerify]) -> Retrieved:
-        """Have members of a bundle brought back from tape; asked again until it is not ACTIVE.
-
-        Args:
-            tape: the endpoint.
-            key: names the retrieval for ever; another bundle or other members need another.
-            bundle: path below the root of ``tape``.
-            members: what to bring back. With size -1 and an empty sha256 the manifest in the bundle decides. None of
-                them: the manifest alone comes back.
-
-        Raises:
-            MoverUnavailable: the service is in trouble; ask again.
-            TaskRefused: a path can't be used at the site.
-        """
-        wanted = [(copy.path, copy.size, copy.sha256) for copy in members]
-        for path, _size, _sha256 in wanted:
-            user_path(path)
-        details = {"bundle": check_relative_path(bundle), "key": key, "members": wanted}
-        found = self._errand_done("retrieve", tape, key, details)
-        if isinstance(found, Retrieved):
-            return found
-        states = found.get("states")
-        known = {str(path): CopyState(state) for path, state in (states if isinstance(states, dict) else {}).items()}
-        return Retrieved(Retrieval.DONE, folder=str(found.get("folder")), states=known)
-
-    def list_bundles(self, tape: Endpoint, key: str) -> tuple[Retrieved, Sequence[str]]:
-        """Paths of all bundles below the root of ``tape``; asked again until it is not ACTIVE.
-
-        Raises:
-            MoverUnavailable: the service is in trouble; ask again.
-        """
-        found = self._errand_done("list", tape, key, {})
-        if isinstance(found, Retrieved):
-            return found, ()
-        bundles = found.get("bundles")
-        return Retrieved(Retrieval.DONE), [str(one) for one in bundles] if isinstance(bundles, list) else []
-
-    def read(self, near: Endpoint, path: str) -> bytes:
-        """A file on the site's file system, through the API: for small ones.
-
-        Raises:
-            FileNotFoundError: it is not there.
-            MoverUnavailable: it can't be read now.
-        """
-        content = self._site.read(f"{near.root_path}/{check_relative_path(path)}")
-        if content is None:
-            raise FileNotFoundError(path)
-        return content
-
-    def _errand_done(
-        self, kind: str, tape: Endpoint, key: str, details: Mapping[str, object]
-    ) -> Retrieved | Mapping[str, object]:
-        """The result document of a job, or how far it is; a job that an outage ended is submitted again."""
-        if not _KEY.match(key):
-            raise ValueError(f"key {key!r}: up to 64 letters, digits and '-' were expected")
-        near = self._near[tape.name]
-        errand = Errand(kind, f"{kind}-{key}", f"dichroism_{kind}_{key}", near, tape, details)
-        if document := self._jobs.result(errand):
-            return document
-        if job := self._jobs.find(errand.job_name, again=True):
-            return Retrieved(Retrieval.ACTIVE, _said(job))
-        trouble = self._jobs.trouble(errand)
-        if trouble.kind and (end := reactions.react("", "", trouble, errand.work)).reason is None:
-            return Retrieved(Retrieval.FAILED, end.message)
-        job_id = self._jobs.begin(errand, self._settings)
-        return Retrieved(Retrieval.ACTIVE, f"job {job_id} was submitted. {trouble.message}".strip())
 
 
 def _progress(flight: Flight | None) -> Progress:
     if flight is None:
         return Progress(TaskState.LOST)
     return flight.end or Progress(TaskState.ACTIVE, message=flight.message)
-
-
-def _said(job: Job) -> str:
-    waits = f" ({job.reason})" if job.reason and job.reason != "None" else ""
-    return f"job {job.job_id} is {job.state}{waits}"

@@ -13,18 +13,20 @@ from dichroism_crds.config import Superfacility
 
 SCRIPT = "job.sh"
 _PACKAGES = ("dichroism_operator", "dichroism_operator/movers")
+_MODULES = ("bundle.py", "unpacking.py")
 _PYTHON = "import sys; sys.exit(sys.version_info < (3, 9))"
 
 
 @cache
 def program() -> bytes:
-    """``tapejob`` and ``bundle`` as one file that Python runs; the same bytes each time."""
+    """``tapejob`` and the modules that it needs as one file that Python runs; the same bytes each time."""
     movers = resources.files("dichroism_operator.movers")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for package in _PACKAGES:
             archive.writestr(zipfile.ZipInfo(f"{package}/__init__.py"), "")
-        archive.writestr(zipfile.ZipInfo("dichroism_operator/movers/bundle.py"), (movers / "bundle.py").read_bytes())
+        for module in _MODULES:
+            archive.writestr(zipfile.ZipInfo(f"{_PACKAGES[-1]}/{module}"), (movers / module).read_bytes())
         archive.writestr(zipfile.ZipInfo("__main__.py"), (movers / "sfapi" / "tapejob.py").read_bytes())
     return packed.getvalue()
 

@@ -30,13 +30,20 @@ class Job:
     state: str
     reason: str = ""
 
+    @property
+    def said(self) -> str:
+        """Where it stands, for people."""
+        waits = f" ({self.reason})" if self.reason and self.reason != "None" else ""
+        return f"job {self.job_id} is {self.state}{waits}"
+
 
 class Site:
     """One machine of the site."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._machine = connection.settings.machine
+        self.settings = connection.settings
+        self._machine = self.settings.machine
         self._user: str | None = None
 
     # who we are
@@ -136,14 +143,22 @@ class Site:
         Raises:
             MoverUnavailable: it can't be read now.
         """
-        what = f"read {path}"
         folder, _, name = path.rpartition("/")
         size = self.list_folder(folder).get(name)
-        if size is None or size < 0:
-            return None
+        return None if size is None or size < 0 else self.download(path, size)
+
+    def download(self, path: str, size: int) -> bytes | None:
+        """A file of that size, whole; None when it is not there.
+
+        Raises:
+            MoverUnavailable: it can't be read now, or has another size.
+        """
+        what = f"read {path}"
         url = f"utilities/download/{self._machine}{_plain(path)}"
         answer = _mapping(self._connection.get(what, url, binary=True), what)
         if str(answer.get("status")).upper() != "OK":
+            if _NO_SUCH.search(str(answer.get("error"))):
+                return None
             raise _site_outage(what, str(answer.get("error")))
         text = str(answer.get("file") or "")
         try:

@@ -1,8 +1,9 @@
 """What runs at the tape site: packs a bundle and stores it, proves stored bundles again, brings members back.
 
-Standard library only, and ``movers.bundle`` beside it in one zip file; Python 3.9 or newer. It is started by the batch
-script with the work folder as its argument, does what ``order.json`` there says, and tells the end in ``result.json``
-(or, of a verification, in one document for each thing that was asked). Nothing else that it leaves is believed.
+Standard library only, and ``movers.bundle`` and ``movers.unpacking`` beside it in one zip file; Python 3.9 or newer. It
+is started by the batch script with the work folder as its argument, does what ``order.json`` there says, and tells the
+end in ``result.json`` (or, of a verification, in one document for each thing that was asked). Nothing else that it
+leaves is believed.
 
 It may be started twice for one order, and again after it died: a job first claims the work folder, and a claim passes
 on only when the batch system says that its job has ended. The name of a bundle on tape never holds half a file: what is
@@ -21,11 +22,14 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from dichroism_operator.movers import bundle
+from dichroism_operator.movers.unpacking import unpack
 
 ORDER = "order.json"
 RESULT = "result.json"
@@ -35,6 +39,8 @@ PRIVATE = ".dichroism"
 MANIFESTS = f"{PRIVATE}/manifests"
 VERIFIED_DOCUMENTS = f"{PRIVATE}/verify"
 RESTORED = f"{PRIVATE}/restored"
+MEMBERS = "members"
+NUMBERED = "numbered"
 SUPERSEDED = f"{PRIVATE}/superseded"
 FRESH = timedelta(hours=1)
 """A verification that another job made within this time is not made again."""
@@ -220,18 +226,6 @@ class Tape:
     def get(self, relative: str, local: Path) -> None:
         """Bring a file back."""
         self._ask(f"get {local} : {self.path(relative)}")
-
-    def bundles(self) -> list[str]:
-        """Paths below the root of all files that end in ``.tar``."""
-        said = self._ask(f"ls -1 -R {self.path('')}", missing_is_fine=True) or ""
-        folder, found = self._root, []
-        for line in map(str.strip, said.splitlines()):
-            if line.startswith("/") and line.endswith(":"):
-                folder = line[:-1].rstrip("/")
-            elif line.endswith(".tar"):
-                path = line if line.startswith("/") else f"{folder}/{line}"
-                found.append(path[len(self._root) + 1 :])
-        return sorted(set(found))
 
     def _run(self, command: str) -> subprocess.CompletedProcess[str]:
         try:
@@ -545,66 +539,100 @@ def _file_state(root: int, path: str, size: int, sha256: str) -> str:
 # Bringing back
 
 
+class Place:
+    """Where one member that was brought back lies below the root: under a number, and under its own path for people.
+
+    No name of a file can get in anybody's way under the number.
+    """
+
+    def __init__(self, root: Path, folder: str, number: int, path: str) -> None:
+        self._root = root
+        self._numbered = f"{folder}/{NUMBERED}/{number}"
+        self._named = root / folder / MEMBERS / path
+        members = (root / folder / MEMBERS).resolve()
+        if members not in self._named.resolve().parents:
+            raise Trouble(REFUSED, f"{path!r} would lie outside {members}")
+
+    def holds(self, root: int, size: int, sha256: str) -> bool:
+        """Whether it lies there under both names; ``root`` is the root's descriptor."""
+        same = _file_state(root, self._numbered, size, sha256) == bundle.VERIFIED
+        return same and self._named.exists() and self._named.samefile(self._root / self._numbered)
+
+    def modified_us(self) -> int:
+        """Modification time of what lies there."""
+        return self._named.stat().st_mtime_ns // 1000
+
+    @contextmanager
+    def file(self, modified_us: int | None) -> Iterator[BinaryIO]:
+        """A file to write to, which gets its names at the end; whatever is raised inside throws it away."""
+        numbered = self._root / self._numbered
+        for name in (numbered, self._named):
+            name.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = numbered.with_name(secrets.token_hex(16))
+        try:
+            with unfinished.open("xb") as out:
+                yield out
+                out.flush()
+                if modified_us is not None:
+                    os.utime(out.fileno(), ns=(modified_us * 1000, modified_us * 1000))
+                os.fsync(out.fileno())
+            self._named.unlink(missing_ok=True)
+            os.link(unfinished, self._named)
+            unfinished.replace(numbered)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
 def retrieve(desk: Desk) -> dict[str, Any]:
-    """Members of one bundle, and its manifest, as files below ``.dichroism/restored``."""
+    """Members of one bundle, and its manifest, as files below ``.dichroism/restored``.
+
+    What an earlier job brought is compared and stays. The result has state and modification time of each member, in
+    the order of the order.
+    """
+    name, folder = desk.order["bundle"], f"{RESTORED}/{desk.order['key']}"
+    wanted = {path: (size, sha256) for path, size, sha256 in desk.order["members"]}
+    places = {path: Place(desk.root, folder, number, path) for number, path in enumerate(wanted)}
+    root = os.open(desk.root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        missing = {path: content for path, content in wanted.items() if not places[path].holds(root, *content)}
+    finally:
+        os.close(root)
+    states = {path: bundle.ABSENT if path in missing else bundle.VERIFIED for path in wanted}
+    manifest = desk.root / folder / bundle.MANIFEST
+    on_tape = desk.tape.exists(name)
+    if on_tape and (missing or not manifest.exists()):
+        states.update(_brought_back(desk, manifest, missing, places))
+    told = [(states[path], places[path].modified_us() if states[path] == bundle.VERIFIED else None) for path in wanted]
+    return {"on_tape": on_tape, "members": told}
+
+
+def _brought_back(
+    desk: Desk, manifest: Path, missing: dict[str, tuple[int, str]], places: dict[str, Place]
+) -> dict[str, str]:
+    """Get the whole bundle from tape and take out what is missing; the state of each."""
     name = desk.order["bundle"]
-    folder = f"{RESTORED}/{desk.order['key']}"
-    target = desk.root / folder
-    if not desk.tape.exists(name):
-        return {"folder": folder, "states": {path: bundle.ABSENT for path, _size, _sha256 in desk.order["members"]}}
     local = desk.work / f"fetched-{desk.number:04d}.tar"
     try:
         desk.tape.get(name, local)
         with local.open("rb") as tar:
-            manifest = bundle.read_manifest(tar)
-            states = {}
-            for path, size, sha256 in desk.order["members"]:
-                states[path] = _extracted(tar, target / "members", manifest, (path, size, sha256))
-        write_over(target / bundle.MANIFEST, bundle.manifest_text(manifest).encode())
-    except bundle.BundleDamagedError as error:
-        raise Trouble(REFUSED, f"{name} on tape: {error}") from error
+            states = unpack(tar, missing, lambda path, modified_us: places[path].file(modified_us))
+            try:
+                write_over(manifest, bundle.manifest_text(bundle.read_manifest(tar)).encode())
+            except bundle.BundleDamagedError as error:
+                if bundle.VERIFIED not in states.values():
+                    raise Trouble(REFUSED, f"{name} on tape: {error}") from error
+        return states
     finally:
         local.unlink(missing_ok=True)
-    return {"folder": folder, "states": states}
 
 
-def _extracted(tar: Any, target: Path, manifest: tuple[bundle.Member, ...], wanted: tuple[str, int, str]) -> str:
-    path, size, sha256 = wanted
-    if path not in {member.path for member in manifest}:
-        return bundle.ABSENT
-    file = target / path
-    if target.resolve() not in file.resolve().parents:
-        raise Trouble(REFUSED, f"{path!r} would lie outside {target}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(secrets.token_hex(16))
-    try:
-        with unfinished.open("xb") as out:
-            line = bundle.extract_member(tar, path, out)
-            out.flush()
-            os.fsync(out.fileno())
-        if (size >= 0 and size != line.size) or (sha256 and sha256 != line.sha256):
-            return bundle.DIFFERS
-        os.utime(unfinished, ns=(line.modified_us * 1000, line.modified_us * 1000))
-        unfinished.replace(file)
-        return bundle.VERIFIED
-    except bundle.BundleDamagedError:
-        return bundle.DIFFERS
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def list_bundles(desk: Desk) -> dict[str, Any]:
-    """Every bundle on tape below the root."""
-    return {"bundles": desk.tape.bundles()}
-
-
-KINDS = {"pack": pack, "verify": verify, "retrieve": retrieve, "list": list_bundles}
+KINDS = {"pack": pack, "verify": verify, "retrieve": retrieve}
 
 
 def run(work: Path, job: str) -> int:
     """Do what the order says; the exit code for the batch system."""
     order = json.loads((work / ORDER).read_text())
-    once = order["kind"] != "verify"  # A verification is asked for again and again, its documents carry their time.
+    once = order["kind"] == "pack"  # Anything else is asked for again, when what it found may not hold any more.
     if once and (work / RESULT).exists():
         return 0
     try:

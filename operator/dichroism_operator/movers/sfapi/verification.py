@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dichroism_crds.config import Endpoint, Superfacility
+from dichroism_crds.config import Endpoint
 from dichroism_crds.timestamps import now
 from dichroism_operator.movers import bundle
 from dichroism_operator.movers.base import CopyState, CopyToVerify
@@ -80,9 +80,8 @@ class Proof:
 class Verification:
     """Looks proofs up and has missing ones made."""
 
-    def __init__(self, jobs: Jobs, settings: Superfacility) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._settings = settings
         self._known: dict[str, tuple[float, Proof | None]] = {}
         self._asked: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -173,7 +172,7 @@ class Verification:
             trouble = self._jobs.trouble(errand)
             if trouble.kind:
                 log.warning("the last proof that was asked for came to nothing: %s", trouble.message)
-            self._jobs.begin(errand, self._settings)
+            self._jobs.begin(errand)
         except Exception:
             with self._lock:
                 self._asked.pop(key, None)
