@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from tests import cluster as clusters
 from tests.cluster import ClusterError
+from tests.site import BEAMLINES
 from tests.soak import evidence
 from tests.soak.account import Account, Fate, Tally, account, table
 from tests.soak.chaos import KILLS, OUTAGES, Chaos
@@ -92,6 +93,9 @@ def _run(soak: Soak, given: argparse.Namespace, until: float, pruned_until: floa
         signal.setitimer(signal.ITIMER_REAL, ACCOUNT_S)
         late = str(error)
     memory["operator at the end"] = soak.operator_mb()
+    if soak.prefect:
+        shown = (soak.prefect.runs(f"new_file_{number}") for number in BEAMLINES.values())
+        soak.counts["Scans shown in Prefect"] = sum(map(len, shown))
     ends = {name: one.program.stop() for name, one in _end(soak)}
     result = account(soak.evidence())
     logs = soak.tracebacks()
@@ -191,7 +195,7 @@ def _last_runs(soak: Soak, until: float) -> list[str]:
         _say(soak, f"prune runs in fair weather: {dict(phases)} after {number + 1} of {LAST_RUNS} at most")
         if set(phases) == {"Pruned"} or time.monotonic() > until:
             break
-    return restore_some(soak, soak.rng, RESTORED)
+    return restore_some(soak, soak.rng, RESTORED, seconds=600)
 
 
 def _tried(result: Account, soak: Soak) -> dict[str, int]:

@@ -21,7 +21,7 @@ from tests.soak import evidence
 from tests.soak.world import DISKS, SOURCES, Soak
 
 PAUSE_S = 1.0
-RUN_S = 120.0
+RUN_S, RESTORE_S = 120.0, 60.0
 RESTORED_AT_ONCE = 3
 LONG_AGO = "2026-01-01T00:00:00.000000Z"
 
@@ -57,7 +57,7 @@ class Routine:
                     prune(self._soak, *endpoints)
                 let_time_pass(self._soak)
                 if not self._ending.is_set():
-                    restore_some(self._soak, self._rng, RESTORED_AT_ONCE)
+                    restore_some(self._soak, self._rng, RESTORED_AT_ONCE, RESTORE_S)
         except BaseException as error:  # told by the main thread
             self.error = error
 
@@ -96,8 +96,11 @@ def _patch(soak: Soak, kind: str, name: str, patch: dict[str, Any]) -> None:
     soak.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
 
 
-def restore_some(soak: Soak, rng: random.Random, count: int) -> list[str]:
-    """Bring random archived files of each beamline back from tape, and keep what came; what did not come as text."""
+def restore_some(soak: Soak, rng: random.Random, count: int, seconds: float) -> list[str]:
+    """Bring random archived files of each beamline back from tape, and keep what came; what did not come as text.
+
+    From a mounted archive at once, else by a job, which is given up after so many ``seconds``.
+    """
     missing = []
     scans = [evidence.told_of(one) for one in soak.objects("scans") or []]
     for beamline, number in BEAMLINES.items():
@@ -112,8 +115,8 @@ def restore_some(soak: Soak, rng: random.Random, count: int) -> list[str]:
         folder = soak.folder / "restored" / f"{beamline}-{soak.counts['restores']}"
         soak.counts["restores"] += 1
         arguments = ["--to", str(folder), "--beamline", beamline, "--config", str(soak.site.config_file)]
-        arguments += ["--namespace", soak.site.namespace, "--bundles", str(soak.site.mount(f"hpss{number}"))]
-        code, said = soak.command("restore", *arguments, "--", *(path for path, _ in chosen), name="restore")
+        arguments += ["--namespace", soak.site.namespace, "--", *(path for path, _ in chosen)]
+        code, said = soak.command("restore", *arguments, name="restore", seconds=seconds)
         found = dict(_below(folder))
         soak.restored += [((beamline, path), digest) for path, digest in found.items()]
         soak.counts["files restored"] += len(found)

@@ -196,7 +196,7 @@ class Soak:
 
     # --- people and their commands
 
-    def command(self, *arguments: str, name: str = "by-hand", seconds: float = 120) -> tuple[int, str]:
+    def command(self, *arguments: str, name: str = "by-hand", seconds: float = 60) -> tuple[int, str]:
         """A command of ``dichroism`` as an administrator gives it; its exit code and what it said."""
         log = self.folder / f"{name}.log"
         environment = self.site.environment(chart.WATCHER) | {"KUBECONFIG": str(self.cluster.kubeconfig)}
