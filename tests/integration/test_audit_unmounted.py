@@ -48,7 +48,7 @@ def looking(index: Index, movers: Mapping[str, Mover], *endpoints: Endpoint) -> 
     """Of BL402, with these endpoints in place of its own."""
     config: Config = scan_cases.config("ingest", "prune")
     config = config.model_copy(update={"endpoints": config.endpoints | {one.name: one for one in endpoints}})
-    return Looking(config, config.beamlines["BL402"], movers.__getitem__, index, Sight("BL402"), scan_cases.NOW)
+    return Looking(config, config.beamlines["BL402"], movers.__getitem__, index, Sight("BL402"))
 
 
 def found(look: Looking) -> set[tuple[Kind, str]]:

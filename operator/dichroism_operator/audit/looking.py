@@ -45,7 +45,6 @@ class Looking:
     mover_of: Callable[[str], Mover]
     index: Index
     sight: Sight
-    moment: datetime
     progress: Progress = lambda *_: None
 
     # folders
