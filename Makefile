@@ -38,6 +38,11 @@ test: setup ## Run all tests, JOBS=2 files at once, each job on a test cluster o
 chaos: setup ## Run the fault tests with their full counts
 	CHAOS=full $(BIN)/python -m pytest tests/fault $(TESTS)
 
+.PHONY: soak
+soak: setup ## Everything at once for MINUTES=30, then account for every byte (SHORT=1, SEED=, PREFECT=0)
+	$(BIN)/python -m tests.soak $(if $(SHORT),--short,--minutes $(or $(MINUTES),30)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(filter 0,$(PREFECT)),--no-prefect)
+
 .PHONY: bench
 bench: setup ## Measure and print figures (BENCH="name ..." for some), kept in build/bench.json
 	$(BIN)/python -m tests.bench $(BENCH)
@@ -64,6 +69,11 @@ crds: setup ## Write the CRDs from the models
 .PHONY: docs
 docs: setup ## Write the reference pages that come from the code
 	$(BIN)/python -m tests.reference --write
+
+.PHONY: site
+site: setup ## Build the documentation as a site into build/site, which needs no network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html, or, for the search: $(BIN)/python -m http.server -d build/site"
 
 .PHONY: drift
 drift: setup ## Check that everything generated is as committed

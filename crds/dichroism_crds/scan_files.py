@@ -1,4 +1,4 @@
-"""Which files below the source endpoint are scans, told by their names alone; not whether one is finished."""
+"""Which names on the acquisition storage are scan files: the rule by which the watcher looks, and commands explain."""
 
 import fnmatch
 import re
@@ -29,6 +29,12 @@ class Rules:
         if self._name is not None and self._name.match(name):
             return True
         return self._path is not None and self._path.match(join(folder, name)) is not None
+
+    def excluded_by(self, path: str) -> str | None:
+        """The part of a relative path, itself or a folder above it, by which the file is left out; None: by none."""
+        parts = path.split("/")
+        above = ("/".join(parts[:count]) for count in range(len(parts)))
+        return next((name for folder, name in zip(above, parts, strict=True) if self.excludes(folder, name)), None)
 
     def is_sentinel(self, name: str) -> bool:
         """Whether a file of that name tells of another one."""
