@@ -23,14 +23,19 @@ from dichroism_crds.config import Config
 from dichroism_crds.names import GROUP, VERSION
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
 from dichroism_crds.schema import CATEGORY
+from dichroism_operator.commands.options import EXIT_CODES
 from dichroism_operator.metrics import REGISTRY
 from tests import chart_values, reference_kinds
 from tests.chart import CHART
 from tests.chart_values import CRDS
-from tests.runbook import KEPT, entry_of, link_to
+from tests.runbook import KEPT, RUNBOOK, entry_of, link_to
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "reference"
+_MADE_TABLE = re.compile(
+    r"(?P<head><!-- (?P<kind>conditions|kept): (?P<words>[\w ]+)\. Made by `make docs`\. -->).*?(?P<end><!-- end -->)",
+    re.DOTALL,
+)
 NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->"
 
 
@@ -44,20 +49,43 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def reasons() -> str:
     """Every reason of a condition and of a kept file, and where the runbook has it."""
-    kept = [(f"`{one}`", "settled" if one.settled else "open", one.description, link_to(KEPT)) for one in KeptReason]
+    conditions = [(f"`{one}`", one.description, _remedy(one, entry_of(one))) for one in Reason]
+    kept = [
+        (f"`{one}`", "settled" if one.settled else "open", one.description, _remedy(one, KEPT)) for one in KeptReason
+    ]
     return "\n\n".join(
         [
             "# Reasons",
             NOTE,
-            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words. What to do "
-            "about each stands in the [runbook](../runbook.md). Events have [a page of their own](events.md).",
+            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words. "
+            "`dichroism why` tells the same for one file, with the command. Events have "
+            "[a page of their own](events.md).",
             "## Conditions of Scans, Transfers and Prunes",
-            table(("Reason", "When", "What to do"), ((f"`{one}`", one.description, _help(one)) for one in Reason)),
+            table(("Reason", "When", "What to do"), conditions),
             "## Files that a prune run kept",
             "Settled ones are not tried again. Open ones are tried again with back-off from 1 hour to 7 days.",
             table(("Reason", "Kind", "When", "What to do"), kept),
         ]
     )
+
+
+def _remedy(reason: Reason | KeptReason, entry: str | None) -> str:
+    """What to do in a sentence, and where the runbook says more."""
+    return f"{reason.remedy or 'Nothing.'} {link_to(entry, 'More') if entry else ''}".strip()
+
+
+def runbook() -> str:
+    """The runbook as it is written, with its tables of reasons made anew."""
+    return _MADE_TABLE.sub(_made_table, RUNBOOK.read_text(encoding="utf-8"))
+
+
+def _made_table(found: re.Match[str]) -> str:
+    known: dict[str, Reason | KeptReason] = {
+        one.value: one for one in (Reason if found["kind"] == "conditions" else KeptReason)
+    }
+    chosen = [known[word] for word in found["words"].split()]
+    rows = ((f"`{one}`", one.description, one.remedy or "nothing") for one in chosen)
+    return f"{found['head']}\n\n{table(('reason', 'means', 'do'), rows)}\n\n{found['end']}"
 
 
 def events() -> str:
@@ -80,7 +108,7 @@ def events() -> str:
 
 def _help(word: str) -> str:
     entry = entry_of(word)
-    return link_to(entry) if entry else ""
+    return link_to(entry, entry) if entry else ""
 
 
 def alerts() -> str:
@@ -206,7 +234,8 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 def commands() -> str:
     """The help of every subcommand."""
-    parts = ["# Command line", NOTE]
+    codes = ((f"`{code}`", text) for code, text in EXIT_CODES.items())
+    parts = ["# Command line", NOTE, "## Exit codes", table(("Code", "Means"), codes)]
     context = click.Context(cli, info_name="dichroism")
     parts += _helps(cli, context)
     return "\n\n".join(parts)
@@ -223,6 +252,7 @@ def _helps(command: click.Command, context: click.Context) -> Iterable[str]:
 
 
 PAGES: dict[Path, Callable[[], str]] = {
+    RUNBOOK: runbook,
     FOLDER / "reasons.md": lambda: reasons() + "\n",
     FOLDER / "events.md": lambda: events() + "\n",
     FOLDER / "alerts.md": lambda: alerts() + "\n",
