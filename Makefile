@@ -38,6 +38,11 @@ test: setup ## Run all tests, JOBS=2 files at once, each job on a test cluster o
 chaos: setup ## Run the fault tests with their full counts
 	CHAOS=full $(BIN)/python -m pytest tests/fault $(TESTS)
 
+.PHONY: soak
+soak: setup ## Everything at once for MINUTES=30, then account for every byte (SHORT=1, SEED=, PREFECT=0)
+	$(BIN)/python -m tests.soak $(if $(SHORT),--short,--minutes $(or $(MINUTES),30)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(filter 0,$(PREFECT)),--no-prefect)
+
 .PHONY: bench
 bench: setup ## Measure and print figures (BENCH="name ..." for some), kept in build/bench.json
 	$(BIN)/python -m tests.bench $(BENCH)

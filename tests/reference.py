@@ -28,10 +28,11 @@ from dichroism_operator.metrics import REGISTRY
 from tests import chart_values, reference_kinds
 from tests.chart import CHART
 from tests.chart_values import CRDS
-from tests.runbook import KEPT, RUNBOOK, entry_of, link_to
+from tests.runbook import KEPT, entry_of, link_to
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "reference"
+RUNBOOK = REPOSITORY / "docs" / "runbook.md"
 _MADE_TABLE = re.compile(
     r"(?P<head><!-- (?P<kind>conditions|kept): (?P<words>[\w ]+)\. Made by `make docs`\. -->).*?(?P<end><!-- end -->)",
     re.DOTALL,
@@ -48,20 +49,23 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def reasons() -> str:
-    """Every reason of a condition and of a kept file, and where the runbook has it."""
-    conditions = [(f"`{one}`", one.description, _remedy(one, entry_of(one))) for one in Reason]
+    """Every reason of a condition and of a kept file, what to do, and where the runbook has it."""
     kept = [
-        (f"`{one}`", "settled" if one.settled else "open", one.description, _remedy(one, KEPT)) for one in KeptReason
+        (f"`{one}`", "settled" if one.settled else "open", one.description, _to_do(one.remedy, link_to(KEPT)))
+        for one in KeptReason
     ]
     return "\n\n".join(
         [
             "# Reasons",
             NOTE,
             "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words. "
-            "`dichroism why` tells the same for one file, with the command. Events have "
-            "[a page of their own](events.md).",
+            "`dichroism why` tells the same for one file, with the command. "
+            "Events have [a page of their own](events.md).",
             "## Conditions of Scans, Transfers and Prunes",
-            table(("Reason", "When", "What to do"), conditions),
+            table(
+                ("Reason", "When", "What to do"),
+                ((f"`{one}`", one.description, _to_do(one.remedy, _help(one))) for one in Reason),
+            ),
             "## Files that a prune run kept",
             "Settled ones are not tried again. Open ones are tried again with back-off from 1 hour to 7 days.",
             table(("Reason", "Kind", "When", "What to do"), kept),
@@ -69,14 +73,13 @@ def reasons() -> str:
     )
 
 
-def _remedy(reason: Reason | KeptReason, entry: str | None) -> str:
-    """What to do in a sentence, and where the runbook says more."""
-    return f"{reason.remedy or 'Nothing.'} {link_to(entry, 'More') if entry else ''}".strip()
+def _to_do(remedy: str, entry: str) -> str:
+    return f"{remedy} See {entry}." if remedy and entry else remedy or (f"See {entry}." if entry else "-")
 
 
 def runbook() -> str:
     """The runbook as it is written, with its tables of reasons made anew."""
-    return _MADE_TABLE.sub(_made_table, RUNBOOK.read_text(encoding="utf-8"))
+    return _MADE_TABLE.sub(_made_table, RUNBOOK.read_text())
 
 
 def _made_table(found: re.Match[str]) -> str:
@@ -108,7 +111,7 @@ def events() -> str:
 
 def _help(word: str) -> str:
     entry = entry_of(word)
-    return link_to(entry, entry) if entry else ""
+    return link_to(entry) if entry else ""
 
 
 def alerts() -> str:

@@ -33,7 +33,7 @@ def _first_cells(text: str) -> str:
     return "\n".join(re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE))
 
 
-def link_to(heading: str, text: str) -> str:
+def link_to(heading: str) -> str:
     """A link from a reference page; the anchor is the one that the heading has in the repository and in the site."""
     anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-    return f"[{text}](../runbook.md#{anchor})"
+    return f"[{heading}](../runbook.md#{anchor})"

@@ -78,6 +78,11 @@ SUBCOMMANDS = {
         "Check the installation from here; say what to do about each problem.",
         "operator",
     ),
+    "audit": Subcommand(
+        "dichroism_operator.commands.audit:command",
+        "Compare source, disk, catalogue and tape; list what is missing.",
+        "operator",
+    ),
     "flight-check": Subcommand(
         "dichroism_operator.commands.flight_check:command",
         "Send a small file over every hop of a beamline, and clean up.",

@@ -311,6 +311,7 @@ class EventReason(StrEnum):
     WATCHER_SILENT = "WatcherSilent", "No watcher completes passes over a beamline's folder: new files wait.", True
     WATCHER_TROUBLE = "WatcherTrouble", "A watcher tells of trouble that a person has to mend.", True
     WATCHER_BACK = "WatcherBack", "A beamline's folder is watched again.", False
+    AUDIT_FOUND = "AuditFound", "An audit found files or bundles that are not where they should be.", True
     FLIGHT_CHECK_FAILED = "FlightCheckFailed", "A flight check did not get through: no scan would.", True
     MEMBER_LEFT_OUT = "MemberLeftOut", "A file was left out of a tape bundle.", True
     PRUNE_STOPPED = "PruneStopped", "The stop switch is on: nothing is pruned.", True

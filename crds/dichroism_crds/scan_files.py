@@ -28,7 +28,7 @@ class Rules:
         """Whether the entry ``name`` of ``folder`` (relative) is left out."""
         if self._name is not None and self._name.match(name):
             return True
-        return self._path is not None and self._path.match(f"{folder}/{name}" if folder else name) is not None
+        return self._path is not None and self._path.match(join(folder, name)) is not None
 
     def excluded_by(self, path: str) -> str | None:
         """The part of a relative path, itself or a folder above it, by which the file is left out; None: by none."""
@@ -49,3 +49,8 @@ class Rules:
 
 def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)) if patterns else None
+
+
+def join(folder: str, name: str) -> str:
+    """Relative path of an entry; the root is the empty folder."""
+    return f"{folder}/{name}" if folder else name

@@ -20,6 +20,7 @@ from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.catalogue.choice import build_catalogue
 from dichroism_operator.handlers import Informer
 from dichroism_operator.health import Health
+from dichroism_operator.lanes.audits import AuditResults
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.calendar_gauges import CalendarGauges
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
@@ -133,7 +134,7 @@ class Operator:
                 lanes += [CataloguedLane(*shared), IngestedLane(*shared)]
             if beamline.prune:
                 lanes.append(ScheduleLane(self.context, beamline))
-        lanes += [Heartbeats(self.context), FlightResults(self.context)]
+        lanes += [Heartbeats(self.context), FlightResults(self.context), AuditResults(self.context)]
         return [*lanes, self.pictures] if self.pictures else lanes
 
     async def run(self, stop: asyncio.Event) -> None:

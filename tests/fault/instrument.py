@@ -2,27 +2,36 @@
 
 ``python -m tests.fault.instrument --root R --outside O --seed N --files N --quiet S --log FILE``. Each way of writing
 is a generator that yields seconds to wait, so one process has many files open at a time. What became of each file is a
-line of JSON in the log: paths (with undecodable bytes as surrogates), whether a Scan must come of it, and how long the
-writer itself paused, because a machine under load may hold it up for longer than it meant to.
+line of JSON in the log: paths (with undecodable bytes as surrogates), whether a Scan must come of it, every content
+that stood there for a while, and how long the writer itself paused, because a machine under load may hold it up for
+longer than it meant to. SIGTERM lets it finish its open files and begin no other.
 """
 
 import argparse
+import hashlib
 import heapq
 import itertools
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
+
+from tests.samples import mixed_files
 
 SINCE_S = 1_000_000_000
 """Files older than this are left alone by the campaign's configuration."""
 FUTURE_S = 3_000_000_000
 """The year 2065."""
+POINTS = 12
+"""Per energy sweep; makes files of some 20 kB."""
+SCANS = 0.6
+"""Share of the contents that are those of scan files, where these are asked for."""
 ODD_NAMES = (
     *("leading", "trailing ", "two  blanks", "café", "cafe\u0301", "散乱", "😀", "quo'te\"s", "a%2Fb", "$(id)", "COM1"),
     *("back\\slash", "#hash?query&x=1", "-rf", "dot.", "{brace}", "no\u00a0break", "*glob?", "x" * 180),
@@ -41,6 +50,8 @@ class Outcome:
         pause: longest time in which the writer did nothing although it meant to go on (s).
         contents: how often a reader could take it for finished, because the writer meant it to be.
         former: where it was before it was moved; a Scan of it may be there too.
+        left: sha256 and size of every content that the writer left there as if it were finished, oldest first.
+        at: when the last of them was written, in seconds since the epoch.
     """
 
     style: str
@@ -49,13 +60,22 @@ class Outcome:
     pause: float = 0.0
     contents: int = 1
     former: str | None = None
+    left: list[tuple[str, int]] = field(default_factory=list)
+    at: float = 0.0
 
 
 class Instrument:
-    """Writes below one root. ``outside`` is on the same file system and not watched."""
+    """Writes below one root. ``outside`` is on the same file system and not watched.
 
-    def __init__(self, root: Path, outside: Path, seed: int, quiet: float) -> None:
+    Contents are random bytes, or with the name of a ``beamline`` scan files of every kind that is found there.
+    """
+
+    def __init__(self, root: Path, outside: Path, seed: int, quiet: float, beamline: str | None = None) -> None:
         self.root, self.outside, self.quiet = root, outside, quiet
+        self._scans = mixed_files(beamline, seed, points=POINTS) if beamline else None
+        self._left: dict[Path, list[tuple[str, int]]] = {}
+        self._at: dict[Path, float] = {}
+        self._ending = False
         self.rng = random.Random(seed)
         self.numbers = itertools.count(1)
         self.prefix = f"i{seed}"
@@ -82,15 +102,24 @@ class Instrument:
 
     # --- running
 
-    def run(self, files: int, at_once: int, log: IO[str]) -> None:
-        """Write so many files, so many at a time, in styles drawn by the seed, and log what became of them."""
+    def end(self) -> None:
+        """Begin no other file."""
+        self._ending = True
+
+    def run(self, files: int, at_once: int, log: IO[str], every: float = 0.0) -> None:
+        """Write so many files, so many at a time, in styles drawn by the seed, and log what became of them.
+
+        ``every`` is the least time between the beginnings of two files (s).
+        """
         names, weights = list(self.styles), [weight for weight, _ in self.styles.values()]
         started, order = 0, itertools.count()
         waiting: list[tuple[float, int, str, Iterator[float | Outcome]]] = []
-        while started < files or waiting:
-            while started < files and len(waiting) < at_once:
+        begins = time.monotonic()
+        while (more := started < files and not self._ending) or waiting:
+            while more and started < files and len(waiting) < at_once:
                 style = self.rng.choices(names, weights)[0]
-                heapq.heappush(waiting, (time.monotonic(), next(order), style, self.styles[style][1]()))
+                begins = max(begins + every, time.monotonic())
+                heapq.heappush(waiting, (begins, next(order), style, self.styles[style][1]()))
                 started += 1
             at, _, style, steps = heapq.heappop(waiting)
             time.sleep(max(at - time.monotonic(), 0.0))
@@ -121,12 +150,26 @@ class Instrument:
         return path
 
     def content(self) -> bytes:
-        """Some bytes, as many as a small scan may have."""
+        """What a scan file holds, or some bytes, as many as a small one may have."""
+        if self._scans and self.rng.random() < SCANS:
+            return next(self._scans).content
         return self.rng.randbytes(self.rng.choice((1, 37, 900, 5000, 20_000)))
 
+    def leave(self, path: Path) -> None:
+        """Note the content that stands there now, which a reader may take for finished."""
+        with suppress(OSError):
+            if path.is_symlink():
+                return
+            content, left = path.read_bytes(), self._left.setdefault(path, [])
+            if (known := (hashlib.sha256(content).hexdigest(), len(content))) not in left[-1:]:
+                left.append(known)
+                self._at[path] = time.time()
+
     def done(self, path: Path, **known: object) -> Outcome:
-        """The outcome of a file, for the log."""
-        return Outcome("", str(path.relative_to(self.root)), **known)  # type: ignore[arg-type]
+        """The outcome of a file that is as it will be, for the log."""
+        self.leave(path)
+        told = {"left": self._left.pop(path, []), "at": self._at.pop(path, time.time())}
+        return Outcome("", str(path.relative_to(self.root)), **told, **known)  # type: ignore[arg-type]
 
     # --- ways of writing
 
@@ -175,12 +218,14 @@ class Instrument:
         path, times = self.new(), self.rng.randint(2, 3)
         for number in range(times):
             path.write_bytes(self.content() + bytes(number))
+            self.leave(path)
             yield self.long()
         yield self.done(path, contents=times)
 
     def replaced(self) -> Iterator[float | Outcome]:
         path = self.new()
         path.write_bytes(self.content())
+        self.leave(path)
         yield self.long()
         part = path.with_name(f"{path.name}.tmp")
         part.write_bytes(self.content())
@@ -191,8 +236,9 @@ class Instrument:
         path = self.new()
         path.write_bytes(self.content())
         begun = time.monotonic()
+        self.leave(path)
         yield self.rng.choice((0.0, self.idle()))
-        path.unlink()
+        path.unlink(missing_ok=True)
         yield self.done(path, scan=False, pause=time.monotonic() - begun)
 
     def tree(self) -> Iterator[float | Outcome]:
@@ -260,10 +306,15 @@ class Instrument:
         names = ("1.txt", "2.txt", "3.txt")
         for name in names:
             (before / name).write_bytes(self.content())
+            self.leave(before / name)
             yield self.idle()
         yield self.long()
         before.rename(after)
         for name in names:
+            self._left[after / name], self._at[after / name] = (
+                self._left.pop(before / name),
+                self._at.pop(before / name),
+            )
             yield self.done(after / name, former=str((before / name).relative_to(self.root)))
 
     def locked(self) -> Iterator[float | Outcome]:
@@ -302,9 +353,13 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=12)
     parser.add_argument("--quiet", type=float, required=True, help="quiet period of the watcher (s)")
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--beamline", help="write scan files as they are found at this beamline")
+    parser.add_argument("--every", type=float, default=0.0, help="least time between the beginnings of two files (s)")
     given = parser.parse_args()
+    instrument = Instrument(given.root, given.outside, given.seed, given.quiet, given.beamline)
+    signal.signal(signal.SIGTERM, lambda *_: instrument.end())
     with given.log.open("a") as log, suppress(KeyboardInterrupt):
-        Instrument(given.root, given.outside, given.seed, given.quiet).run(given.files, given.at_once, log)
+        instrument.run(given.files, given.at_once, log, given.every)
 
 
 if __name__ == "__main__":

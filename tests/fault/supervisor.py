@@ -3,7 +3,8 @@
 import os
 import shutil
 import threading
-from types import TracebackType
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from tests.site import Program
@@ -29,6 +30,8 @@ class Supervisor:
         self.program = program
         self.exit_codes: list[int] = []
         self._environment = environment
+        self._before: Callable[[], object] | None = None
+        self._once: dict[str, str] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"supervise {program.name}", daemon=True)
 
@@ -40,13 +43,27 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ending.set()
-        self._thread.join()
+        self.leave()
         if self.program.running:
             self.program.stop()
+
+    def leave(self) -> None:
+        """Start it no more; it goes on as it does."""
+        self._ending.set()
+        self._thread.join()
+
+    def next_life(
+        self, before: Callable[[], object] | None = None, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """What holds for the next start alone: what is done before it, and more of its environment."""
+        self._before, self._once = before, dict(environment)
 
     def _watch(self) -> None:
         while not self._ending.wait(LOOK_AGAIN_S):
             if not self.program.running:
                 self.exit_codes.append(self.program.wait())
-                self.program.start(**self._environment)
+                before, self._before = self._before, None
+                once, self._once = self._once, {}
+                if before:
+                    before()
+                self.program.start(**self._environment, **once)

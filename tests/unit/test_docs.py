@@ -19,6 +19,7 @@ import pytest
 from dichroism_cli.main import main as cli
 from dichroism_crds.kinds import KINDS, SCAN_CONDITIONS, ConditionStatus, PrunePhase, ScanPhase, TransferPhase
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
+from dichroism_operator.audit.findings import Kind
 from dichroism_operator.filling import Cause
 from dichroism_operator.metrics import REGISTRY
 from tests.chart import CHART
@@ -114,7 +115,7 @@ def test_words_that_look_like_reasons_are_words_of_the_api_or_classes(page: Path
 
 @cache
 def known_words() -> frozenset[str]:
-    reasons = {str(one) for kind in (Reason, KeptReason, EventReason, Cause) for one in kind}
+    reasons = {str(one) for kind in (Reason, KeptReason, EventReason, Cause, Kind) for one in kind}
     phases = {str(one) for kind in (ScanPhase, TransferPhase, PrunePhase, ConditionStatus) for one in kind}
     alerts = set(re.findall(r"- alert: (\w+)", text_of(CHART / "files" / "alerts.yaml")))
     conditions = {*SCAN_CONDITIONS, "TrashEmptying", "CatalogueTold", "Complete", "Progressing"}

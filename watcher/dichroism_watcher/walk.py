@@ -13,13 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dichroism_crds.paths import PathError, check_relative_path
-from dichroism_crds.scan_files import Rules
+from dichroism_crds.scan_files import Rules, join
 from dichroism_watcher.stability import Look, Seen
-
-
-def join(folder: str, name: str) -> str:
-    """Relative path of an entry; the root is the empty folder."""
-    return f"{folder}/{name}" if folder else name
 
 
 @dataclass(slots=True)
