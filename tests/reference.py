@@ -4,6 +4,7 @@
 """
 
 import argparse
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from dichroism_cli.main import main as cli
 from dichroism_crds.config import Config
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
+from dichroism_operator.commands.options import EXIT_CODES
 from dichroism_operator.metrics import REGISTRY
 from tests import chart_values
 from tests.chart import CHART
@@ -26,6 +28,11 @@ from tests.chart_values import CRDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "reference"
+RUNBOOK = REPOSITORY / "docs" / "runbook.md"
+_MADE_TABLE = re.compile(
+    r"(?P<head><!-- (?P<kind>conditions|kept): (?P<words>[\w ]+)\. Made by `make docs`\. -->).*?(?P<end><!-- end -->)",
+    re.DOTALL,
+)
 NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->"
 
 
@@ -39,22 +46,41 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def reasons() -> str:
     """Every reason of a condition, of a kept file and of an event."""
-    kept = [(f"`{one}`", "settled" if one.settled else "open", one.description) for one in KeptReason]
+    kept = [
+        (f"`{one}`", "settled" if one.settled else "open", one.description, one.remedy or "-") for one in KeptReason
+    ]
     events = [(f"`{one}`", "Warning" if one.warning else "Normal", one.description) for one in EventReason]
     return "\n\n".join(
         [
             "# Reasons",
             NOTE,
-            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words.",
+            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words. "
+            "`dichroism why` tells the same for one file, with the command.",
             "## Conditions of Scans, Transfers and Prunes",
-            table(("Reason", "When"), ((f"`{one}`", one.description) for one in Reason)),
+            table(
+                ("Reason", "When", "What to do"), ((f"`{one}`", one.description, one.remedy or "-") for one in Reason)
+            ),
             "## Files that a prune run kept",
             "Settled ones are not tried again. Open ones are tried again with back-off from 1 hour to 7 days.",
-            table(("Reason", "Kind", "When"), kept),
+            table(("Reason", "Kind", "When", "What to do"), kept),
             "## Events",
             table(("Reason", "Type", "When"), events),
         ]
     )
+
+
+def runbook() -> str:
+    """The runbook as it is written, with its tables of reasons made anew."""
+    return _MADE_TABLE.sub(_made_table, RUNBOOK.read_text())
+
+
+def _made_table(found: re.Match[str]) -> str:
+    known: dict[str, Reason | KeptReason] = {
+        one.value: one for one in (Reason if found["kind"] == "conditions" else KeptReason)
+    }
+    chosen = [known[word] for word in found["words"].split()]
+    rows = ((f"`{one}`", one.description, one.remedy or "nothing") for one in chosen)
+    return f"{found['head']}\n\n{table(('reason', 'means', 'do'), rows)}\n\n{found['end']}"
 
 
 def metrics(registry: CollectorRegistry = REGISTRY) -> str:
@@ -129,7 +155,8 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 def commands() -> str:
     """The help of every subcommand."""
-    parts = ["# Command line", NOTE]
+    codes = ((f"`{code}`", text) for code, text in EXIT_CODES.items())
+    parts = ["# Command line", NOTE, "## Exit codes", table(("Code", "Means"), codes)]
     context = click.Context(cli, info_name="dichroism")
     parts += _helps(cli, context)
     return "\n\n".join(parts)
@@ -146,6 +173,7 @@ def _helps(command: click.Command, context: click.Context) -> Iterable[str]:
 
 
 PAGES: dict[Path, Callable[[], str]] = {
+    RUNBOOK: runbook,
     FOLDER / "reasons.md": lambda: reasons() + "\n",
     FOLDER / "metrics.md": lambda: metrics() + "\n",
     FOLDER / "config.md": lambda: configuration() + "\n",

@@ -1,6 +1,7 @@
 """The Roles of the chart allow what the programs do, and no right of them could be left out."""
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -23,6 +24,7 @@ from dichroism_crds.names import (
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.schema import OPENAPI_PATH
 from dichroism_crds.timestamps import now
+from dichroism_operator.commands import at_hand
 from dichroism_operator.flight.record import leave
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.flight.result import lease_name as flights_lease
@@ -208,8 +210,9 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         assert await stopswitch.resume(api)
         with pytest.raises(Denied):
             await api.replace_status(made)
+        operators = api.builtin_path(*LEASES, OPERATOR_LEASE)
         with pytest.raises(Denied):
-            await Lease(api, OPERATOR_LEASE, "somebody").try_acquire()
+            await api.request("PATCH", operators, body={"spec": {"holderIdentity": "somebody"}}, content_type=merge)
 
         kubeconfig = cluster.kubeconfig_for(installed, "somebody")
         at_once = ("create", "job", "now", f"--from=cronjob/{cronjob_name('data402')}", "-n", installed)
@@ -218,6 +221,8 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         await looks(api, *(api.builtin_path("batch/v1", kind) for kind in ("cronjobs", "jobs")), watch=False)
         cronjob = api.builtin_path("batch/v1", "cronjobs", cronjob_name("data402"))
         await api.request("PATCH", cronjob, body={"spec": {"suspend": True}}, content_type=merge)
+        await looks(api, api.builtin_path("v1", "events"))
+        await reads_what_others_leave(api)
         await api.delete(Scan, made.name)
 
 
@@ -234,6 +239,15 @@ async def looks(api: Api, *collections: str, watch: bool = True) -> None:
     await asyncio.gather(*map(look, collections))
 
 
+async def reads_what_others_leave(api: Api) -> None:
+    """Read the configuration, and each Lease by which a program says how it is; some are not there yet."""
+    assert (await at_hand.config_of_cluster(api)).config.beamlines.keys() == set(BEAMLINES)
+    leases = [OPERATOR_LEASE, *(name(beamline) for beamline in BEAMLINES for name in (watchers_lease, flights_lease))]
+    for name in leases:
+        with contextlib.suppress(NotFound):
+            await api.request("GET", api.builtin_path(*LEASES, name))
+
+
 async def test_viewer_may_look_and_change_nothing(cluster: Cluster, installed: str) -> None:
     cluster.kubectl("create", "serviceaccount", "guest", "-n", installed)
     role, account = "--role=dichroism-viewer", f"--serviceaccount={installed}:guest"
@@ -242,6 +256,11 @@ async def test_viewer_may_look_and_change_nothing(cluster: Cluster, installed: s
         ours = [api.path(kind) for kind in (Scan, Transfer, Prune)]
         jobs = [api.builtin_path("batch/v1", kind) for kind in ("cronjobs", "jobs")]
         await looks(api, *ours, *jobs, api.builtin_path("v1", "events"))
+        await reads_what_others_leave(api)
+        named = [STOP_PRUNE_CONFIGMAP, *(f"{ARCHIVE_NOW_PREFIX}{one.lower()}" for one in BEAMLINES)]
+        for name in named:
+            with contextlib.suppress(NotFound):
+                await api.request("GET", api.builtin_path("v1", "configmaps", name))
     asked: dict[str, tuple[str, ...]] = dict.fromkeys(("secrets", "configmaps", "pods"), ALL)
     asked |= dict.fromkeys(("scans", "scans/status", "transfers", "prunes", "cronjobs", "jobs", "leases"), WRITES)
     assert allowed(cluster, installed, "guest", asked) == set()

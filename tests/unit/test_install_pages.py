@@ -11,6 +11,7 @@ import yaml
 
 from dichroism_crds.names import GROUP
 from tests.chart import CHART, helm, objects, of_kind, pod_specs
+from tests.integration.installer import asked_rights
 from tests.pages import HOW_TO, Page, page
 from tests.rights import rights_of
 
@@ -61,8 +62,7 @@ def lacking(roles: Iterable[dict[str, Any]]) -> set[tuple[str, str, str]]:
 
 
 def test_the_request_asks_for_exactly_the_rights_that_installing_takes() -> None:
-    (asked,) = [block.text for block in page("request-to-nersc").blocks if block.file == "rights.yaml"]
-    role, _ = yaml.safe_load_all(asked)
+    role, _ = yaml.safe_load_all(asked_rights())
     roles = of_kind(objects(helm("template", values=WHOLE, release="dichroism")), "Role")
     assert {(one.group, one.resource, one.verb) for one in rights_of(role)} == lacking(roles.values())
 

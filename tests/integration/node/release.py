@@ -18,17 +18,14 @@ from dichroism_crds.kinds import Scan
 from tests.chart import CHART, OPERATOR, RELEASE
 from tests.cluster import Cluster, CommandError, processes
 from tests.cluster.image import project_image
-from tests.pages import page
+from tests.integration.installer import INSTALLER, administrator, rights
 from tests.samples import generate
 from tests.site import BEAMLINES, Site
 
-INSTALLER = "installer"
-"""Service account that may do in its namespace what its administrator may, and nothing else."""
 USER = 10001
 """User and group of the image; the folders of the endpoints are theirs."""
 SECRET = "credentials"
 PATIENCE_S = 300
-_ADMIN = {"kind": "ClusterRole", "name": "admin"}
 
 
 class Release(Site):
@@ -167,7 +164,7 @@ class Release(Site):
         secrets = {"SCICAT_USERNAME": account.username, "SCICAT_PASSWORD": account.password}
         literals = [f"--from-literal={name}={value}" for name, value in secrets.items()]
         self.cluster.kubectl("create", "secret", "generic", SECRET, *literals, "-n", self.namespace)
-        wanted = [*_installer(self.namespace)]
+        wanted = [*administrator(self.namespace), *rights(self.namespace)]
         for name in self.endpoints:
             wanted += volume(self.namespace, name, self.mount(name))
         self.cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(wanted))
@@ -194,19 +191,6 @@ def volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
             "spec": claimed,
         },
     ]
-
-
-def _installer(namespace: str) -> list[dict[str, Any]]:
-    """The account that installs: `admin` of the namespace, with the Role that the request page asks for."""
-    (rights,) = [block.text for block in page("request-to-nersc").blocks if block.file == "rights.yaml"]
-    role, binding = yaml.safe_load_all(rights)
-    subject = {"kind": "ServiceAccount", "name": INSTALLER, "namespace": namespace}
-    admin = {**binding, "metadata": {"name": f"{INSTALLER}-admin"}, "roleRef": {**binding["roleRef"], **_ADMIN}}
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": INSTALLER}}
-    wanted = [account, role, binding | {"subjects": [subject]}, admin | {"subjects": [subject]}]
-    for one in wanted:
-        one["metadata"]["namespace"] = namespace
-    return wanted
 
 
 def _give(folder: Path) -> None:
