@@ -70,6 +70,11 @@ crds: setup ## Write the CRDs from the models
 docs: setup ## Write the reference pages that come from the code
 	$(BIN)/python -m tests.reference --write
 
+.PHONY: site
+site: setup ## Build the documentation as a site into build/site, which needs no network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html, or, for the search: $(BIN)/python -m http.server -d build/site"
+
 .PHONY: drift
 drift: setup ## Check that everything generated is as committed
 	$(BIN)/python -m dichroism_crds.schema --check

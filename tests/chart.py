@@ -22,6 +22,7 @@ OPERATOR = f"{RELEASE}-operator"
 PRUNER = f"{RELEASE}-pruner"
 WATCHER = f"{RELEASE}-watcher"
 FLIGHT = f"{RELEASE}-flight"
+AUDIT = f"{RELEASE}-audit"
 """Service accounts, of which each has a Role of the same name."""
 DEFAULTS: Mapping[str, Any] = {"image": {"repository": "dichroism", "tag": "test"}, "operator": {"enabled": False}}
 """Values that demo and tests start from; what a caller gives is merged over them."""

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -12,20 +13,30 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 import click
+import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from dichroism_cli.main import main as cli
 from dichroism_crds.config import Config
+from dichroism_crds.names import GROUP, VERSION
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
+from dichroism_crds.schema import CATEGORY
+from dichroism_operator.commands.options import EXIT_CODES
 from dichroism_operator.metrics import REGISTRY
-from tests import chart_values
+from tests import chart_values, reference_kinds
 from tests.chart import CHART
 from tests.chart_values import CRDS
+from tests.runbook import KEPT, entry_of, link_to
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "reference"
+RUNBOOK = REPOSITORY / "docs" / "runbook.md"
+_MADE_TABLE = re.compile(
+    r"(?P<head><!-- (?P<kind>conditions|kept): (?P<words>[\w ]+)\. Made by `make docs`\. -->).*?(?P<end><!-- end -->)",
+    re.DOTALL,
+)
 NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->"
 
 
@@ -38,23 +49,120 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def reasons() -> str:
-    """Every reason of a condition, of a kept file and of an event."""
-    kept = [(f"`{one}`", "settled" if one.settled else "open", one.description) for one in KeptReason]
-    events = [(f"`{one}`", "Warning" if one.warning else "Normal", one.description) for one in EventReason]
+    """Every reason of a condition and of a kept file, what to do, and where the runbook has it."""
+    kept = [
+        (f"`{one}`", "settled" if one.settled else "open", one.description, _to_do(one.remedy, link_to(KEPT)))
+        for one in KeptReason
+    ]
     return "\n\n".join(
         [
             "# Reasons",
             NOTE,
-            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words.",
+            "Closed lists: nothing else ever stands there, so alerts and selectors may rely on the words. "
+            "`dichroism why` tells the same for one file, with the command. "
+            "Events have [a page of their own](events.md).",
             "## Conditions of Scans, Transfers and Prunes",
-            table(("Reason", "When"), ((f"`{one}`", one.description) for one in Reason)),
+            table(
+                ("Reason", "When", "What to do"),
+                ((f"`{one}`", one.description, _to_do(one.remedy, _help(one))) for one in Reason),
+            ),
             "## Files that a prune run kept",
             "Settled ones are not tried again. Open ones are tried again with back-off from 1 hour to 7 days.",
-            table(("Reason", "Kind", "When"), kept),
-            "## Events",
-            table(("Reason", "Type", "When"), events),
+            table(("Reason", "Kind", "When", "What to do"), kept),
         ]
     )
+
+
+def _to_do(remedy: str, entry: str) -> str:
+    return f"{remedy} See {entry}." if remedy and entry else remedy or (f"See {entry}." if entry else "-")
+
+
+def runbook() -> str:
+    """The runbook as it is written, with its tables of reasons made anew."""
+    return _MADE_TABLE.sub(_made_table, RUNBOOK.read_text())
+
+
+def _made_table(found: re.Match[str]) -> str:
+    known: dict[str, Reason | KeptReason] = {
+        one.value: one for one in (Reason if found["kind"] == "conditions" else KeptReason)
+    }
+    chosen = [known[word] for word in found["words"].split()]
+    rows = ((f"`{one}`", one.description, one.remedy or "nothing") for one in chosen)
+    return f"{found['head']}\n\n{table(('reason', 'means', 'do'), rows)}\n\n{found['end']}"
+
+
+def events() -> str:
+    """Every Event, and where the runbook has the warnings."""
+    rows = [
+        (f"`{one}`", "Warning" if one.warning else "Normal", one.description, _help(one) if one.warning else "")
+        for one in EventReason
+    ]
+    return "\n\n".join(
+        [
+            "# Events",
+            NOTE,
+            "A closed list. Events are best effort and last an hour on most clusters: the truth is in the conditions. "
+            "`kubectl describe` shows those of an object; those about a watcher, a flight check, Prefect, or a lane "
+            "that has no Transfer stand on a Lease.",
+            table(("Reason", "Type", "When", "What to do"), rows),
+        ]
+    )
+
+
+def _help(word: str) -> str:
+    entry = entry_of(word)
+    return link_to(entry) if entry else ""
+
+
+def alerts() -> str:
+    """Every alert of the chart."""
+    text = (CHART / "files" / "alerts.yaml").read_text(encoding="utf-8")
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    rows = [
+        (
+            f"`{rule['alert']}`",
+            rule["labels"]["severity"],
+            rule.get("for", "at once"),
+            _plain(rule["annotations"]["summary"]),
+            f"[runbook](../runbook.md#{rule['annotations']['runbook_url'].partition('#')[2]})",
+        )
+        for rule in rules
+    ]
+    return "\n\n".join(
+        [
+            "# Alerts",
+            NOTE,
+            "Switched on by `metrics.prometheusRule` of the chart: "
+            "[watch it with Prometheus](../how-to/watch-it-with-prometheus.md). `critical`: data do not flow, or a "
+            "copy is in doubt; somebody should come. `warning`: within a day. `info`: when there is time.",
+            table(("Alert", "Severity", "After", "Says", "What to do"), rows),
+        ]
+    )
+
+
+def _plain(template: str) -> str:
+    """The text of an alert, with dots for what Prometheus puts in."""
+    return re.sub(r"\{\{[^}]*\}\}", "…", template).replace("@NAMESPACE@", "the namespace")
+
+
+def kinds() -> str:
+    """Every field and column of the three kinds."""
+    parts = [
+        "# Kinds",
+        NOTE,
+        f"Group `{GROUP}`, version `{VERSION}`, all namespaced; `kubectl get {CATEGORY}` lists all three. "
+        "`kubectl explain scan.status --recursive` says the same. "
+        f"`--field-selector` takes {reference_kinds.selectable()}.",
+    ]
+    for kind, about, columns, fields in reference_kinds.sections():
+        parts += [f"## {kind}", about, f"### Columns of {kind}", table(("Column", "From", "Meaning", "Wide"), columns)]
+        parts += [f"### Fields of {kind}", table(("Field", "Type", "Meaning"), fields)]
+    for title, named in (("Labels", reference_kinds.LABELS), ("Annotations", reference_kinds.ANNOTATIONS)):
+        parts += [
+            f"## {title}",
+            table((title[:-1], "On, and for"), ((f"`{one}`", text) for one, text in named.items())),
+        ]
+    return "\n\n".join(parts)
 
 
 def metrics(registry: CollectorRegistry = REGISTRY) -> str:
@@ -129,7 +237,8 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 def commands() -> str:
     """The help of every subcommand."""
-    parts = ["# Command line", NOTE]
+    codes = ((f"`{code}`", text) for code, text in EXIT_CODES.items())
+    parts = ["# Command line", NOTE, "## Exit codes", table(("Code", "Means"), codes)]
     context = click.Context(cli, info_name="dichroism")
     parts += _helps(cli, context)
     return "\n\n".join(parts)
@@ -146,7 +255,11 @@ def _helps(command: click.Command, context: click.Context) -> Iterable[str]:
 
 
 PAGES: dict[Path, Callable[[], str]] = {
+    RUNBOOK: runbook,
     FOLDER / "reasons.md": lambda: reasons() + "\n",
+    FOLDER / "events.md": lambda: events() + "\n",
+    FOLDER / "alerts.md": lambda: alerts() + "\n",
+    FOLDER / "kinds.md": lambda: kinds() + "\n",
     FOLDER / "metrics.md": lambda: metrics() + "\n",
     FOLDER / "config.md": lambda: configuration() + "\n",
     FOLDER / "commands.md": lambda: commands() + "\n",

@@ -8,6 +8,7 @@ import importlib
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 OWN_PACKAGES = ("dichroism_cli", "dichroism_crds", "dichroism_operator", "dichroism_watcher")
 _CALLED = "dichroism.subcommand"
@@ -35,6 +36,27 @@ SUBCOMMANDS = {
         "Delete files that are due, after verifying their copies.",
         "operator",
     ),
+    "status": Subcommand(
+        "dichroism_operator.commands.status:command",
+        "Show the whole installation on one screen, what needs a person first.",
+        "operator",
+    ),
+    "why": Subcommand(
+        "dichroism_operator.commands.why:command",
+        "Tell the whole story of one file, and what to do next.",
+        "operator",
+    ),
+    "retry": Subcommand(
+        "dichroism_operator.commands.retry:command",
+        "Try again what failed, of one Scan or of many; with --dry-run only say what.",
+        "operator",
+    ),
+    "hold": Subcommand(
+        "dichroism_operator.commands.hold:hold_command",
+        "Suspend Scans and Prunes with who and why, or list all holds.",
+        "operator",
+    ),
+    "release": Subcommand("dichroism_operator.commands.hold:release_command", "Take such a suspend back.", "operator"),
     "due": Subcommand(
         "dichroism_operator.commands.due:command",
         "Show what will be deleted when, or with --archive what waits for tape.",
@@ -54,6 +76,11 @@ SUBCOMMANDS = {
     "doctor": Subcommand(
         "dichroism_operator.commands.doctor:command",
         "Check the installation from here; say what to do about each problem.",
+        "operator",
+    ),
+    "audit": Subcommand(
+        "dichroism_operator.commands.audit:command",
+        "Compare source, disk, catalogue and tape; list what is missing.",
         "operator",
     ),
     "flight-check": Subcommand(
@@ -115,6 +142,11 @@ class LazyGroup(click.Group):
         loaded = getattr(importlib.import_module(module), attribute)
         assert isinstance(loaded, click.Command)
         return loaded
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Subcommands from the table alone, then options: a shell must not wait for imports."""
+        known = [CompletionItem(name, help=one.help) for name, one in self.table.items() if name.startswith(incomplete)]
+        return [*known, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in the help, from the table alone."""

@@ -35,18 +35,29 @@ Timestamp = Annotated[
     PlainSerializer(timestamps.format_time, return_type=str, when_used="json"),
     Field(json_schema_extra={"format": "date-time", "maxLength": 40}),
 ]
+ModifiedAt = Annotated[Timestamp, Field(description="Modification time of the file, floored to microseconds.")]
 ShortName = Annotated[str, Field(min_length=1, max_length=63)]
+BeamlineName = Annotated[ShortName, Field(description="Name of the beamline in config.yml.")]
+EndpointName = Annotated[ShortName, Field(description="Name of the endpoint in config.yml.")]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 RelativePath = Annotated[
-    str, Field(min_length=1, max_length=MAX_PATH, json_schema_extra={"pattern": RELATIVE_PATH_PATTERN})
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_PATH,
+        json_schema_extra={"pattern": RELATIVE_PATH_PATTERN},
+        description="Path relative to the endpoint's root.",
+    ),
 ]
 """The API server enforces the pattern; the models do not, so that what it once accepted can always be read."""
-Size = Annotated[int, Field(ge=0, le=2**50, json_schema_extra={"format": "int64"})]
+Size = Annotated[int, Field(ge=0, le=2**50, json_schema_extra={"format": "int64"}, description="Bytes of the file.")]
 """Bytes of one file, at most 1 PiB."""
 Count = Annotated[int, Field(ge=0, le=2**62, json_schema_extra={"format": "int64"})]
 """A number of files or bytes; the sizes of a full list of items add up to less than the limit."""
-Message = Annotated[str, Field(max_length=MAX_MESSAGE)]
-ReasonText = Annotated[str, Field(max_length=64)]
+Message = Annotated[str, Field(max_length=MAX_MESSAGE, description="What happens now, or what is wrong, for people.")]
+ReasonText = Annotated[str, Field(max_length=64, description="One word of a closed list, for programs.")]
+Uuid = Annotated[str, Field(max_length=64, description="The Globus collection, where there is one.")]
+ScanName = Annotated[ObjectName, Field(description="Name of the Scan of the file.")]
 
 
 class Model(BaseModel):
@@ -62,15 +73,15 @@ class Model(BaseModel):
 class Checksum(Model):
     """A digest of a whole file."""
 
-    algorithm: Literal["sha256"] = "sha256"
-    value: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64)
+    algorithm: Literal["sha256"] = Field(default="sha256", description="How it was made.")
+    value: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64, description="The digest in hexadecimal.")
 
 
 class Content(Model):
     """What a file was when it was looked at; two contents of one path differ in one of both."""
 
     size: Size
-    modified_at: Timestamp
+    modified_at: ModifiedAt
 
 
 class ConditionStatus(StrEnum):
@@ -84,12 +95,12 @@ class ConditionStatus(StrEnum):
 class Condition(Model):
     """A Kubernetes condition; ``lastTransitionTime`` is absent until the first transition."""
 
-    type: str = Field(min_length=1, max_length=63)
+    type: str = Field(min_length=1, max_length=63, description="What the condition is about, such as a step.")
     status: ConditionStatus = ConditionStatus.UNKNOWN
     reason: ReasonText = Reason.WAITING.value
     message: Message = ""
-    observed_generation: Count | None = None
-    last_transition_time: Timestamp | None = None
+    observed_generation: Count | None = Field(default=None, description="Generation of spec that was looked at.")
+    last_transition_time: Timestamp | None = Field(default=None, description="When the status last became another one.")
 
     def moved(self, status: ConditionStatus, reason: str, message: str, generation: int, now: datetime) -> "Condition":
         """The condition after another look; its transition time changes only when its status does."""
@@ -133,15 +144,15 @@ class ScanPhase(StrEnum):
 class Copy(Model):
     """One verified copy of the content on an endpoint; ``path`` is the bundle where ``member`` is given."""
 
-    endpoint: ShortName
+    endpoint: EndpointName
     path: RelativePath
-    member: RelativePath | None = None
+    member: RelativePath | None = Field(default=None, description="Name of the file in the bundle.")
     size: Size
     checksum: Checksum | None = Field(
         default=None, description="Absent where the mover had it compared but nobody here could read it."
     )
-    verified_at: Timestamp
-    transfer: ObjectName | None = None
+    verified_at: Timestamp = Field(description="When size and checksum were compared.")
+    transfer: ObjectName | None = Field(default=None, description="The Transfer that made or found it.")
 
     @property
     def sha256(self) -> str | None:
@@ -158,8 +169,8 @@ class SupersededCopy(Copy):
 class Dataset(Model):
     """The catalogue entry."""
 
-    pid: str = Field(min_length=1, max_length=256)
-    url: str | None = Field(default=None, max_length=2048)
+    pid: str = Field(min_length=1, max_length=256, description="Its persistent identifier in SciCat.")
+    url: str | None = Field(default=None, max_length=2048, description="Its page, where the address is configured.")
     proposal: str | None = Field(default=None, max_length=128, description="spec.proposal as it was catalogued.")
     quick_look: str | None = Field(
         default=None,
@@ -171,31 +182,31 @@ class Dataset(Model):
 class ScheduledPrune(Model):
     """A configured prune of the file and the Prune object in which it stands."""
 
-    endpoint: ShortName
-    not_before: Timestamp
-    prune: ObjectName
+    endpoint: EndpointName
+    not_before: Timestamp = Field(description="The first moment at which the file may go.")
+    prune: ObjectName = Field(description="Name of the Prune.")
 
 
 class Attempts(Model):
     """Failures that were this file's own, per step; an outage of a system never counts."""
 
-    transferred: Count = 0
-    catalogued: Count = 0
-    archived: Count = 0
-    ingested: Count = 0
-    prune_scheduled: Count = 0
+    transferred: Count = Field(default=0, description="Failures of Transferred.")
+    catalogued: Count = Field(default=0, description="Failures of Catalogued.")
+    archived: Count = Field(default=0, description="Failures of Archived.")
+    ingested: Count = Field(default=0, description="Failures of Ingested.")
+    prune_scheduled: Count = Field(default=0, description="Failures of PruneScheduled.")
     retry_at: Timestamp | None = Field(default=None, description="No failed step is tried again before.")
 
 
 class ScanSpec(Model):
     """One finished file, relative to the source endpoint of its beamline."""
 
-    beamline: ShortName
+    beamline: BeamlineName
     path: str = Field(
         min_length=1, max_length=MAX_PATH, description="Path of the file relative to the source endpoint's root."
     )
     size: Size = Field(description="Bytes.")
-    modified_at: Timestamp = Field(description="Modification time of the file, floored to microseconds.")
+    modified_at: ModifiedAt
     proposal: str | None = Field(default=None, max_length=128, description="Proposal or ESAF, such as ALS-12345.")
     export_controlled: bool = Field(default=False, description="True: the Scan is refused and nothing is moved.")
     suspend: bool = Field(default=False, description="True: no further step starts, nothing of the file is pruned.")
@@ -204,7 +215,7 @@ class ScanSpec(Model):
 class ScanStatus(Model):
     """The life of the file so far. The conditions are the truth, ``phase`` and ``message`` are derived from them."""
 
-    observed_generation: Count | None = None
+    observed_generation: Count | None = Field(default=None, description="Generation of spec that was looked at.")
     content: Content | None = Field(default=None, description="The content that the conditions speak about.")
     phase: ScanPhase = ScanPhase.PENDING
     message: Message = ""
@@ -222,32 +233,36 @@ class ScanStatus(Model):
     dataset: Dataset | None = None
     prune: list[ScheduledPrune] = Field(default_factory=list, max_length=8)
     attempts: Attempts = Field(default_factory=Attempts)
-    last_handled_retry: str | None = Field(default=None, max_length=256)
+    last_handled_retry: str | None = Field(
+        default=None, max_length=256, description="Value of the annotation retry that was taken up last."
+    )
 
 
 class TransferItem(Model):
     """One file of a Transfer."""
 
-    scan: ObjectName
-    uid: str = Field(max_length=36)
+    scan: ScanName
+    uid: str = Field(max_length=36, description="uid of that Scan: a new one of the same name is told nothing.")
     path: RelativePath
     size: Size
-    modified_at: Timestamp
+    modified_at: ModifiedAt
 
 
 class Bundle(Model):
     """The tape bundle that a Transfer to tape makes."""
 
     path: RelativePath
-    plan_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64)
+    plan_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", max_length=64, description="Digest over path, size and time of all items."
+    )
 
 
 class TransferSpec(Model):
     """One batch on one hop; immutable as a whole."""
 
-    beamline: ShortName
-    source: ShortName
-    destination: ShortName
+    beamline: BeamlineName
+    source: EndpointName
+    destination: EndpointName
     submission_id: str = Field(min_length=1, max_length=64, description="The mover's idempotency key.")
     bundle: Bundle | None = None
     items: list[TransferItem] = Field(min_length=1, max_length=MAX_TRANSFER_ITEMS)
@@ -286,14 +301,14 @@ class TransferStatus(Model):
     """What the mover reports. ``phase`` becomes final only after every Scan was told."""
 
     phase: TransferPhase = TransferPhase.PENDING
-    task_id: str | None = Field(default=None, max_length=128)
-    started_at: Timestamp | None = None
-    completed_at: Timestamp | None = None
+    task_id: str | None = Field(default=None, max_length=128, description="The mover's task.")
+    started_at: Timestamp | None = Field(default=None, description="When the task was first seen to run.")
+    completed_at: Timestamp | None = Field(default=None, description="When every Scan had been told.")
     files: Count = Field(default=0, description="Files verified at the destination.")
     bytes: Count = Field(default=0, description="Bytes of them.")
     faults: Count = Field(default=0, description="Faults that the mover reports and overcame.")
     message: Message = ""
-    failed_count: Count = 0
+    failed_count: Count = Field(default=0, description="Files that could not be carried.")
     failed_items: list[FailedItem] = Field(default_factory=list, max_length=MAX_FAILED_SHOWN)
     conditions: list[Condition] = Field(
         default_factory=list,
@@ -305,21 +320,21 @@ class TransferStatus(Model):
 class RecordedEndpoint(Model):
     """An endpoint as it was when the prune was scheduled; today's must be the same."""
 
-    name: ShortName
-    uuid: str | None = Field(default=None, max_length=64)
-    root_path: str = Field(min_length=2, max_length=MAX_PATH)
+    name: EndpointName
+    uuid: Uuid | None = None
+    root_path: str = Field(min_length=2, max_length=MAX_PATH, description="The folder at the site.")
 
 
 class PruneItem(Model):
     """One file that is to go."""
 
-    scan: ObjectName
-    proposal: str | None = Field(default=None, max_length=128)
+    scan: ScanName
+    proposal: str | None = Field(default=None, max_length=128, description="spec.proposal of the Scan, for holds.")
     path: RelativePath
     size: Size
-    modified_at: Timestamp
+    modified_at: ModifiedAt
     checksum: Checksum | None = None
-    dataset: str | None = Field(default=None, max_length=256)
+    dataset: str | None = Field(default=None, max_length=256, description="pid of the catalogue entry.")
     anchor: Timestamp = Field(description="verifiedAt of the last needed copy; retention counts from here.")
     member: RelativePath | None = Field(default=None, description="Name in the bundle where it is not ``path``.")
     bundle: Count | None = Field(default=None, description="Index into spec.bundles.")
@@ -328,18 +343,20 @@ class PruneItem(Model):
 class PruneBundle(Model):
     """A tape bundle that holds items of this Prune."""
 
-    endpoint: ShortName
+    endpoint: EndpointName
     path: RelativePath
 
 
 class PruneSpec(Model):
     """Files to be deleted from one endpoint from one moment on; immutable but for ``suspend``."""
 
-    beamline: ShortName
+    beamline: BeamlineName
     endpoint: RecordedEndpoint
     not_before: Timestamp = Field(description="The first moment at which all items are due.")
-    suspend: bool = False
-    needs: list[RecordedEndpoint] = Field(min_length=1, max_length=8)
+    suspend: bool = Field(default=False, description="True: nothing of it is pruned for now.")
+    needs: list[RecordedEndpoint] = Field(
+        min_length=1, max_length=8, description="Endpoints that must hold a verified copy, as they were at scheduling."
+    )
     bundles: list[PruneBundle] = Field(default_factory=list, max_length=MAX_TRANSFER_ITEMS)
     items: list[PruneItem] = Field(min_length=1, max_length=MAX_TRANSFER_ITEMS)
 
@@ -379,16 +396,16 @@ class PruneStatus(Model):
 
     phase: PrunePhase | None = None
     message: Message = ""
-    trashed: Count = 0
+    trashed: Count = Field(default=0, description="Files that lie in the trash.")
     trashed_at: Timestamp | None = Field(
         default=None, description="When the last file went to the trash; it is emptied some days later."
     )
-    deleted: Count = 0
-    bytes_freed: Count = 0
-    kept_count: Count = 0
+    deleted: Count = Field(default=0, description="Files that were deleted from the trash.")
+    bytes_freed: Count = Field(default=0, description="Bytes of them.")
+    kept_count: Count = Field(default=0, description="Due files that were kept; the first 100 are named.")
     kept: list[KeptItem] = Field(default_factory=list, max_length=MAX_FAILED_SHOWN)
-    attempts: Count = 0
-    retry_at: Timestamp | None = None
+    attempts: Count = Field(default=0, description="Runs in a row that left files for a reason that may pass.")
+    retry_at: Timestamp | None = Field(default=None, description="It is not tried again before.")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,

@@ -32,7 +32,7 @@ def dataset_entry(
     return DatasetEntry(
         scan=scan.name,
         beamline=beamline.name,
-        location=ingest.location or f"ALS {number}",
+        location=location_of(beamline, ingest),
         source_folder=str(where.parent),
         file=_file(scan, copy, where.name),
         owner_group=proposal or ingest.owner_group,
@@ -111,6 +111,11 @@ def _relations(scan: Scan, beamline: Beamline, told: Description) -> tuple[Relat
     if told.has_sidecar:
         return (Relation(scan_name(beamline.name, beamline.watch.root, sidecar_of(scan.spec.path)), "HasMetadata"),)
     return ()
+
+
+def location_of(beamline: Beamline, ingest: Ingest) -> str:
+    """Where the scans of a beamline are measured, as their datasets say it."""
+    return ingest.location or f"ALS {beamline_number(beamline.name)}"
 
 
 def beamline_number(name: str) -> str:

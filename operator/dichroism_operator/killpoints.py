@@ -1,4 +1,4 @@
-"""The operator's and the prune job's instants at which a test may have them killed or stopped."""
+"""The instants of operator, prune job and restore at which a test may have them killed or stopped."""
 
 from typing import Literal
 
@@ -26,6 +26,7 @@ Point = Literal[
     "file-renamed",
     "trash-emptied",
     "run-shown",
+    "file-restored",
 ]
 
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dichroism_crds.client import AlreadyExists, Api, ApiError, Conflict, NotFound
@@ -45,6 +46,8 @@ class Lease:
         self._renewed_at = 0.0
         self.annotations: dict[str, str] = {}
         """Notes of the holder that outlive it: read when the Lease is taken, written with each renewal."""
+        self.say: Callable[[], Mapping[str, str]] = dict
+        """Further annotations, asked for with each renewal: what the holder says of its present state."""
 
     async def try_acquire(self) -> bool:
         """Take the Lease when it is free, expired or ours.
@@ -143,7 +146,7 @@ class Lease:
     def _metadata(self, lease: dict[str, Any]) -> dict[str, Any]:
         metadata: dict[str, Any] = lease.get("metadata", {"name": self.name})
         if self._renewed_at:  # only a holder's notes are newer than those that the Lease has
-            metadata["annotations"] = {**(metadata.get("annotations") or {}), **self.annotations}
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), **self.annotations, **self.say()}
         return metadata
 
     async def _write(self, method: str, body: dict[str, Any], asked: float) -> bool:

@@ -120,6 +120,36 @@ FLIGHT_LEG_FAILED = Gauge(
 FLIGHT_SECONDS = Gauge(
     "dichroism_flight_check_leg_seconds", "What the last flight check took", ["beamline", "leg"], registry=REGISTRY
 )
+AUDIT_AGE = Gauge(
+    "dichroism_audit_age_seconds",
+    "Time since the last audit of a beamline ended, or since our start",
+    ["beamline"],
+    registry=REGISTRY,
+)
+AUDIT_FINDINGS = Gauge(
+    "dichroism_audit_findings",
+    "What the last audit found: files or bundles that are not where they should be",
+    ["beamline", "kind"],
+    registry=REGISTRY,
+)
+AUDIT_NOT_LOOKED_AT = Gauge(
+    "dichroism_audit_not_looked_at",
+    "What the last audit could not look at, by place: of that nothing is known",
+    ["beamline", "place"],
+    registry=REGISTRY,
+)
+AUDIT_DISK_FILL = Gauge(
+    "dichroism_audit_disk_fill_ratio",
+    "Part of the file system of an endpoint that was taken at the last audit, 0 to 1; not told by every storage",
+    ["beamline", "endpoint"],
+    registry=REGISTRY,
+)
+AUDIT_OLDEST = Gauge(
+    "dichroism_audit_oldest_file_seconds",
+    "Age of the oldest file that the last audit saw on an endpoint",
+    ["beamline", "endpoint"],
+    registry=REGISTRY,
+)
 MIRROR_WAITING = Gauge(
     "dichroism_mirror_waiting", "Objects whose newest state Prefect does not show yet", ["kind"], registry=REGISTRY
 )

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from dichroism_crds.kinds import Scan, Step
+from dichroism_crds.kinds import Scan, ScanPhase, Step
 from dichroism_crds.names import ANNOTATION_RETRY
 from dichroism_crds.reasons import EventReason
 from dichroism_operator import lifecycle
@@ -58,6 +58,28 @@ def steps_to_redo(scan: Scan, request: Retry, configured: Collection[Step]) -> l
         return [step for step in lifecycle.failed_steps(scan) if step in configured]
     order = list(Step)
     return [step for step in order[order.index(request.step) :] if step in configured]
+
+
+def foresee(scan: Scan, request: Retry, configured: Collection[Step]) -> tuple[bool, str]:
+    """Whether a request would make anything of this Scan be tried again, and what, or why not.
+
+    Whether the input of a named step is still there is only seen when the request is taken up.
+    """
+    if scan.status.phase == ScanPhase.REFUSED:
+        return False, f"it is refused: {scan.status.message}"
+    if scan.metadata.deletion_timestamp:
+        return False, "it is being deleted"
+    if pending_token(scan) is not None:
+        return False, "a retry was asked for already and is taken up after what is under way"
+    if request.step is not None and request.step not in configured:
+        return False, f"{request.step} is not configured for {scan.spec.beamline}"
+    if lifecycle.suspicious_rewrite(scan):
+        return True, "the new content is taken as it is, and copied"
+    steps = steps_to_redo(scan, request, configured)
+    if not steps:
+        return False, "no step has failed"
+    held = "; it is suspended, so it starts when it is released" if scan.spec.suspend else ""
+    return True, f"{', '.join(steps)}{held}"
 
 
 def apply(scan: Scan, request: Retry, configured: Collection[Step], now: datetime) -> tuple[EventReason, str]:

@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Scan, Step
-from dichroism_crds.names import OPERATOR_LEASE
+from dichroism_crds.names import ANNOTATION_PAUSED, OPERATOR_LEASE
 from dichroism_crds.reasons import EventReason
-from dichroism_operator import served
+from dichroism_operator import pauses, served
 from dichroism_operator.board import Board
 from dichroism_operator.catalogue.base import Catalogue
 from dichroism_operator.catalogue.choice import build_catalogue
 from dichroism_operator.handlers import Informer
 from dichroism_operator.health import Health
+from dichroism_operator.lanes.audits import AuditResults
 from dichroism_operator.lanes.base import Context, Lane
 from dichroism_operator.lanes.calendar_gauges import CalendarGauges
 from dichroism_operator.lanes.catalogue import CataloguedLane, IngestedLane
@@ -69,11 +70,11 @@ class Operator:
         self.failed = False
         self.board = Board()
         self.recorder = Recorder(api, COMPONENT)
-        pauses: dict[tuple[str, Step], str] = {}
-        self.writer = StatusWriter(api, config, self.board, pauses, self._tell_failed)
+        paused: dict[tuple[str, Step], str] = {}
+        self.writer = StatusWriter(api, config, self.board, paused, self._tell_failed)
         api.on_answer = lambda method, status: API_REQUESTS.labels(method, str(status)).inc()
         self.feed = Feed(api.namespace, batches=config.prefect.batches) if config.prefect.enabled else None
-        self.context = Context(api, config, self.board, self.writer, self.recorder, pauses, self.feed)
+        self.context = Context(api, config, self.board, self.writer, self.recorder, paused, self.feed)
         movers = build_movers(config)
         self._slots = build_slots(config)
         catalogue = build_catalogue(self.config)
@@ -133,7 +134,7 @@ class Operator:
                 lanes += [CataloguedLane(*shared), IngestedLane(*shared)]
             if beamline.prune:
                 lanes.append(ScheduleLane(self.context, beamline))
-        lanes += [Heartbeats(self.context), FlightResults(self.context)]
+        lanes += [Heartbeats(self.context), FlightResults(self.context), AuditResults(self.context)]
         return [*lanes, self.pictures] if self.pictures else lanes
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -151,6 +152,7 @@ class Operator:
             asyncio.create_task(self.recorder.run(), name="events"),
         ]
         lease = Lease(self.api, OPERATOR_LEASE, identity(), self.lease_s)
+        lease.say = lambda: {ANNOTATION_PAUSED: pauses.word(self.context.pauses)}
         try:
             await self._lead(lease, stop, background)
         finally:

@@ -39,7 +39,8 @@ _ENABLED_CONTROLLERS = (
 )
 _REPOSITORY = Path(__file__).parents[2]
 _PORT_ATTEMPTS = 5
-_START_SECONDS = 60
+_START_SECONDS = 180
+"""Three, mostly. A component that ends is noticed at once; this is for machines that have much else to do."""
 
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -120,7 +121,8 @@ class ControlPlane(Cluster):
 
     def _wait_for_accounts(self) -> None:
         # The service account controller is the last of what a first pod needs.
-        self.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={_START_SECONDS}s", timeout=70)
+        patience = f"--timeout={_START_SECONDS}s"
+        self.kubectl("wait", "--for=create", "serviceaccount/default", patience, timeout=_START_SECONDS + 10)
 
     def _with_free_port(self, name: str, record: Record, launch: Callable[[Record], None]) -> None:
         for attempt in range(_PORT_ATTEMPTS):

@@ -76,11 +76,28 @@ def project_image() -> Image:
     image = Image("localhost/dichroism", key, _folder() / f"dichroism-{key}.tar")
 
     def build(archive: Path) -> None:
-        wanted = {"IMAGE": image.name, "ARCHIVE": str(archive), "BASE": "debian"}
-        means = {"ENGINE": "buildah", "STORAGE": str(_folder()), "PYTHON": sys.executable}
-        _run(["bash", str(_PROJECT / "image" / "build.sh")], wanted | means)
+        wanted = {"IMAGE": image.name, "ARCHIVE": str(archive), "PYTHON": sys.executable}
+        _run(["bash", str(_PROJECT / "image" / "build.sh")], wanted | build_means())
 
     return _kept(image, build)
+
+
+def build_means() -> dict[str, str]:
+    """Variables with which ``image/build.sh`` and ``make image`` need neither a registry nor a daemon."""
+    return {"BASE": "debian", "ENGINE": "buildah", "STORAGE": str(_folder())}
+
+
+def save(name: str, archive: Path) -> Image:
+    """Write an image that was built with :func:`build_means` to a file."""
+    repository, _, tag = name.rpartition(":")
+    _buildah("push", "--quiet", name, f"docker-archive:{archive}:{name}")
+    return Image(repository, tag, archive)
+
+
+def forget(name: str) -> None:
+    """Remove an image that was built with :func:`build_means`, if it is there."""
+    with contextlib.suppress(CommandError):
+        _buildah("rmi", name)
 
 
 @cache
@@ -94,7 +111,7 @@ def pause_image() -> Image:
             shutil.copy(program_path(PAUSE, "pause"), Path(context) / "pause")
             Path(context, "Containerfile").write_text(_PAUSE_CONTAINERFILE)
             _buildah("bud", "--quiet", "--isolation=chroot", f"--tag={image.name}", context)
-        _buildah("push", "--quiet", image.name, f"docker-archive:{archive}:{image.name}")
+        save(image.name, archive)
 
     return _kept(image, build)
 
@@ -107,7 +124,7 @@ def _kept(image: Image, build: Callable[[Path], None]) -> Image:
             scratch = image.archive.with_suffix(".part")
             scratch.unlink(missing_ok=True)
             build(scratch)
-            _buildah("rmi", image.name)  # the archive is what is used; the base stays
+            forget(image.name)  # the archive is what is used; the base stays
             scratch.rename(image.archive)
             _forget_old(image.archive)
     return image

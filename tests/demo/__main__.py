@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dichroism_crds.kinds import SUCCEEDED, ConditionStatus, PrunePhase, Scan
@@ -23,7 +24,7 @@ from tests.cluster import Cluster, ClusterError, CommandError, kubectl_path
 from tests.prefect.environment import PrefectError
 from tests.prefect.server import PrefectServerProcess
 from tests.samples import generate
-from tests.site import BEAMLINES, GlobusSite, Site
+from tests.site import BEAMLINES, PYTHON, GlobusSite, Site
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "demo"
 NAMESPACE = "dichroism"
@@ -31,6 +32,8 @@ FILES = {"BL402": 5, "BL631": 7}
 SITES = {"filesystem": Site, "globus": GlobusSite}
 """By the name of the mover of the first hop, as ``MOVER`` gives it."""
 PATIENCE_S = 180
+ATTEMPTS = 3
+"""So that whoever tries it waits a quarter of a minute for a Scan to be Failed, not minutes."""
 BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
 
 
@@ -95,7 +98,8 @@ def _run(site: Site, prefect: PrefectServerProcess | None) -> int:
         cluster.kubectl("create", "namespace", NAMESPACE)
     _say("Installing CRDs, Roles, config and CronJobs: what `helm template charts/dichroism` renders")
     site.scicat.start()
-    site.install(site.document() | {"prefect": {"enabled": bool(prefect)}})
+    document = site.document() | {"prefect": {"enabled": bool(prefect)}, "attempts": ATTEMPTS}
+    site.install(document, prune={"schedule": f"{(datetime.now(UTC).minute + 30) % 60} * * * *"})
     _say("Starting operator and watcher, each as its own service account")
     mirrored = {"PREFECT_API_URL": prefect.url} if prefect else {}
     operator, watcher = site.operator().start(**mirrored), site.watcher().start()
@@ -212,15 +216,22 @@ def _show_runs(prefect: PrefectServerProcess, count: int) -> None:
 
 
 def _explain(site: Site, prefect: PrefectServerProcess | None) -> None:
+    """Leave a file that points a shell to the cluster and the programs, and say what may be done with it."""
     shown = f"Prefect: {prefect.ui_url}/runs\n" if prefect else ""
     stop = f" && kill {prefect.pid}" if prefect else ""
-    kubectl = f"export KUBECONFIG={site.cluster.kubeconfig} PATH={kubectl_path().parent}:$PATH"
+    site.cluster.kubectl("config", "set-context", "--current", f"--namespace={NAMESPACE}")
+    (FOLDER / "env").write_text(
+        f"""# Sourced by a shell that shall talk to the demo
+export KUBECONFIG='{site.cluster.kubeconfig}'
+export DICHROISM_CONFIG='{site.config_file}'
+export PATH='{kubectl_path().parent}:{PYTHON.parent}':"$PATH"
+"""
+    )
     print(
         f"""
 {BOLD}It goes on running.{PLAIN} In another shell:
 
-  {kubectl}
-  kubectl config set-context --current --namespace={NAMESPACE}
+  source {_shown(FOLDER)}/env
 
   cp README.md {site.mount("data631")}/my-scan.txt      # a file that is finished becomes a Scan
   kubectl get scans -w

@@ -15,9 +15,9 @@ from tests.fault.supervisor import LEASE_SECONDS
 from tests.site import Program, Site
 
 ELSEWHERE = frozenset(
-    {"copies-verified", "file-renamed", "trash-emptied", "order-uploaded", "task-posted", "run-shown"}
+    {"copies-verified", "file-renamed", "trash-emptied", "order-uploaded", "task-posted", "run-shown", "file-restored"}
 )
-"""Points of the prune job, the movers of outside services and the mirror, which have tests of their own."""
+"""Points of the prune job, of restore, the movers of outside services and the mirror, which have tests of their own."""
 POINTS = tuple(point for point in get_args(killpoints.Point) if point not in ELSEWHERE)
 """Every kill point of the operator with the embedded movers."""
 OFTEN = frozenset({"dataset-written", "archive-recorded"})

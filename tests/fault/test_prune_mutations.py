@@ -41,6 +41,7 @@ def _one(condition: str, file: str, old: str, new: str, battle: str = "traps") -
 
 DECISION, WORK, GATE = "prune/decision.py", "prune/work.py", "prune/gate.py"
 BUNDLE = "movers/bundle.py"
+FOLDERS, RMDIR = "prune/folders.py", "os.rmdir(_name(folder), dir_fd=above)"
 SWITCH_IS_ON = 'return f"ConfigMap {STOP_PRUNE_CONFIGMAP} is there"'
 HELD = 'if holder not in ("", self.holder) and not expired:'
 NEEDS = "copies = {need.name: _recorded_copy(case, need.name) for need in case.prune.spec.needs}"
@@ -86,6 +87,10 @@ MUTATIONS = (
         "reason = self._judge(cases[entry.index], entry.found, states[entry.index])\n                if reason in",
         "reason = None\n                if reason in",
     ),
+    _one("folders go only when told", FOLDERS, "rule is None or not rule.remove_empty_folders or", "rule is None or"),
+    _one("folders are untouched", FOLDERS, "if moment <= limit or folder in run.thinned", ""),
+    _one("folders are empty", "movers/filesystem.py", RMDIR, RMDIR.replace("os.rmdir", '__import__("shutil").rmtree')),
+    _one("folders were emptied by a deletion", WORK, "if index not in left]", "]"),
 )
 
 

@@ -27,6 +27,7 @@ from tests.chart import (
 )
 from tests.cluster import Cluster, CommandError
 from tests.integration.crds.objects import prune, scan
+from tests.integration.installer import INSTALLER, administrator, rights
 
 CONFIG = (CHART.parents[1] / "config.yml").read_text()
 BEAMLINES = ("BL402", "BL631")
@@ -178,6 +179,33 @@ def test_helm_installs_it_and_uninstalling_leaves_every_scan(
     cluster.helm("uninstall", "site", "-n", namespace)
     assert "kept" in cluster.kubectl("get", "scans", "-n", namespace)
     assert not cluster.kubectl("get", "cronjobs,deployments", "-n", namespace, "-o", "name")
+
+
+@pytest.mark.parametrize("major", [3, 4])
+@pytest.mark.usefixtures("crds", "chart_tools")
+def test_helm_has_a_whole_release_with_the_rights_that_the_request_asks_for_and_not_without_them(
+    cluster: Cluster, namespace: str, tmp_path: Path, major: int
+) -> None:
+    apply(cluster, administrator(namespace))
+    account = cluster.kubeconfig_for(namespace, INSTALLER)
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        yaml.safe_dump({**CLAIMS, "config": CONFIG, "image": {"repository": "x"}, "crds": {"install": False}})
+    )
+
+    def helm(command: str, release: str, *arguments: str) -> str:
+        return cluster.helm(command, release, *arguments, "-n", namespace, kubeconfig=account, major=major)
+
+    given = (str(CHART), "-f", str(values))
+    with pytest.raises(CommandError, match="not currently held"):
+        helm("install", "early", *given)
+    apply(cluster, rights(namespace))
+    helm("install", "site", *given)
+    helm("upgrade", "site", *given, "--set", "prune.suspend=true")
+    helm("rollback", "site")
+    assert cluster.kubectl("get", "deployments", "-n", namespace, "-l=app.kubernetes.io/instance=site", "-o=name")
+    helm("uninstall", "site")
+    assert not cluster.kubectl("get", "deployments", "-n", namespace, "-l=app.kubernetes.io/instance=site", "-o=name")
 
 
 def test_job_of_a_cronjob_runs_with_mounts_config_and_rights(cluster: Cluster, namespace: str, tmp_path: Path) -> None:

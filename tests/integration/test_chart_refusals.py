@@ -15,6 +15,7 @@ from dichroism_crds.names import (
 from dichroism_operator.lease import Lease
 from tests.api import acting
 from tests.chart import (
+    AUDIT,
     CHART,
     FLIGHT,
     OPERATOR,
@@ -53,6 +54,16 @@ FORBIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
         "scans/status": ALL,
         "transfers": ALL,
         "prunes": ALL,
+        "leases": ("list", "watch", "get", "update", "patch", "delete", "deletecollection"),
+        "events": ALL,
+        "configmaps": ALL,
+        "cronjobs": ALL,
+    },
+    AUDIT: {
+        "scans": ("get", "watch", *WRITES),
+        "scans/status": ALL,
+        "transfers": ALL,
+        "prunes": ("get", "watch", *WRITES),
         "leases": ("list", "watch", "get", "update", "patch", "delete", "deletecollection"),
         "events": ALL,
         "configmaps": ALL,
@@ -98,7 +109,7 @@ def test_the_question_what_is_allowed_is_asked_rightly(cluster: Cluster, install
     }
 
 
-@pytest.mark.parametrize("account", [OPERATOR, PRUNER, WATCHER, FLIGHT])
+@pytest.mark.parametrize("account", [OPERATOR, PRUNER, WATCHER, FLIGHT, AUDIT])
 async def test_no_account_may_do_anything_elsewhere(cluster: Cluster, installed: str, account: str) -> None:
     assert await rules_of(cluster, installed, account) == await rules_of(cluster, installed, "default")
 

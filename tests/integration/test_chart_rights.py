@@ -1,6 +1,7 @@
 """The Roles of the chart allow what the programs do, and no right of them could be left out."""
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dichroism_crds import heartbeat
 from dichroism_crds.client import Api, Denied, NotFound
 from dichroism_crds.heartbeat import LEASES, Heartbeat
 from dichroism_crds.heartbeat import lease_name as watchers_lease
@@ -23,6 +25,12 @@ from dichroism_crds.names import (
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.schema import OPENAPI_PATH
 from dichroism_crds.timestamps import now
+from dichroism_operator.audit import planned
+from dichroism_operator.audit.findings import Sight
+from dichroism_operator.audit.index import Index
+from dichroism_operator.audit.result import AuditResult
+from dichroism_operator.audit.result import lease_name as audits_lease
+from dichroism_operator.commands import at_hand
 from dichroism_operator.flight.record import leave
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.flight.result import lease_name as flights_lease
@@ -36,6 +44,7 @@ from dichroism_watcher.scan_feed import ScanFeed
 from dichroism_watcher.submit import How, build_scan, put_scan
 from tests.api import acting
 from tests.chart import (
+    AUDIT,
     CHART,
     FLIGHT,
     OPERATOR,
@@ -80,7 +89,7 @@ async def test_operator_may_look_at_what_others_leave(cluster: Cluster, installe
         found = await api.request("GET", f"/api/v1/namespaces/{installed}")
         assert found["metadata"]["uid"]
         looked_for = [api.builtin_path("v1", "configmaps", STOP_PRUNE_CONFIGMAP)]
-        leases = [name(beamline) for beamline in BEAMLINES for name in (watchers_lease, flights_lease)]
+        leases = [name(beamline) for beamline in BEAMLINES for name in (watchers_lease, flights_lease, audits_lease)]
         looked_for += [api.builtin_path(*LEASES, name) for name in leases]
         looked_for += [api.builtin_path("v1", "configmaps", f"{ARCHIVE_NOW_PREFIX}{one.lower()}") for one in BEAMLINES]
         for path in looked_for:
@@ -180,6 +189,20 @@ async def test_flight_check_may_leave_its_result(cluster: Cluster, installed: st
                 await leave(api, result)
 
 
+async def test_audit_may_read_the_calendar_and_leave_its_numbers(cluster: Cluster, installed: str) -> None:
+    sights = {beamline: Sight(beamline) for beamline in BEAMLINES}
+    with Index() as index:
+        async with acting(cluster, installed, AUDIT) as api:
+            await planned.look(api, index, sights)
+    assert not any(one.unseen for one in sights.values())
+    moment = now()
+    async with acting(cluster, installed, AUDIT) as api:
+        for beamline in BEAMLINES:
+            result = AuditResult(beamline=beamline, started=moment, ended=moment, findings={}, unseen={})
+            for _ in range(2):  # the first time there is no Lease yet
+                await heartbeat.leave(api, audits_lease(beamline), result.to_lease("test"))
+
+
 async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, installed: str) -> None:
     cluster.kubectl("create", "serviceaccount", "somebody", "-n", installed)
     role, account = "--role=dichroism-steward", f"--serviceaccount={installed}:somebody"
@@ -208,8 +231,9 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         assert await stopswitch.resume(api)
         with pytest.raises(Denied):
             await api.replace_status(made)
+        operators = api.builtin_path(*LEASES, OPERATOR_LEASE)
         with pytest.raises(Denied):
-            await Lease(api, OPERATOR_LEASE, "somebody").try_acquire()
+            await api.request("PATCH", operators, body={"spec": {"holderIdentity": "somebody"}}, content_type=merge)
 
         kubeconfig = cluster.kubeconfig_for(installed, "somebody")
         at_once = ("create", "job", "now", f"--from=cronjob/{cronjob_name('data402')}", "-n", installed)
@@ -218,6 +242,8 @@ async def test_steward_may_do_what_the_commands_for_people_do(cluster: Cluster, 
         await looks(api, *(api.builtin_path("batch/v1", kind) for kind in ("cronjobs", "jobs")), watch=False)
         cronjob = api.builtin_path("batch/v1", "cronjobs", cronjob_name("data402"))
         await api.request("PATCH", cronjob, body={"spec": {"suspend": True}}, content_type=merge)
+        await looks(api, api.builtin_path("v1", "events"))
+        await reads_what_others_leave(api)
         await api.delete(Scan, made.name)
 
 
@@ -234,6 +260,15 @@ async def looks(api: Api, *collections: str, watch: bool = True) -> None:
     await asyncio.gather(*map(look, collections))
 
 
+async def reads_what_others_leave(api: Api) -> None:
+    """Read the configuration, and each Lease by which a program says how it is; some are not there yet."""
+    assert (await at_hand.config_of_cluster(api)).config.beamlines.keys() == set(BEAMLINES)
+    leases = [OPERATOR_LEASE, *(name(beamline) for beamline in BEAMLINES for name in (watchers_lease, flights_lease))]
+    for name in leases:
+        with contextlib.suppress(NotFound):
+            await api.request("GET", api.builtin_path(*LEASES, name))
+
+
 async def test_viewer_may_look_and_change_nothing(cluster: Cluster, installed: str) -> None:
     cluster.kubectl("create", "serviceaccount", "guest", "-n", installed)
     role, account = "--role=dichroism-viewer", f"--serviceaccount={installed}:guest"
@@ -242,6 +277,11 @@ async def test_viewer_may_look_and_change_nothing(cluster: Cluster, installed: s
         ours = [api.path(kind) for kind in (Scan, Transfer, Prune)]
         jobs = [api.builtin_path("batch/v1", kind) for kind in ("cronjobs", "jobs")]
         await looks(api, *ours, *jobs, api.builtin_path("v1", "events"))
+        await reads_what_others_leave(api)
+        named = [STOP_PRUNE_CONFIGMAP, *(f"{ARCHIVE_NOW_PREFIX}{one.lower()}" for one in BEAMLINES)]
+        for name in named:
+            with contextlib.suppress(NotFound):
+                await api.request("GET", api.builtin_path("v1", "configmaps", name))
     asked: dict[str, tuple[str, ...]] = dict.fromkeys(("secrets", "configmaps", "pods"), ALL)
     asked |= dict.fromkeys(("scans", "scans/status", "transfers", "prunes", "cronjobs", "jobs", "leases"), WRITES)
     assert allowed(cluster, installed, "guest", asked) == set()
@@ -274,6 +314,7 @@ LIVES: dict[str, tuple[str, tuple[Life, ...]]] = {
     OPERATOR: (OPERATOR, (test_operator_may_do_what_it_does, test_operator_may_look_at_what_others_leave)),
     PRUNER: (PRUNER, (test_pruner_may_do_what_it_does, test_pruner_sees_the_stop_switch_come_and_go)),
     WATCHER: (WATCHER, (test_watcher_may_do_what_it_does,)),
+    AUDIT: (AUDIT, (test_audit_may_read_the_calendar_and_leave_its_numbers,)),
     FLIGHT: (FLIGHT, (test_flight_check_may_leave_its_result,)),
     "dichroism-steward": ("somebody", (test_steward_may_do_what_the_commands_for_people_do,)),
     "dichroism-viewer": ("guest", (test_viewer_may_look_and_change_nothing,)),

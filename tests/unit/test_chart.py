@@ -12,7 +12,7 @@ from dichroism_crds.config import load
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, STOP_PRUNE_CONFIGMAP
 from dichroism_crds.schema import crd_documents
 from dichroism_operator.credentials import FOLDER
-from tests.chart import CHART, cronjob_name, flight_name, helm, objects, of_kind, pod_specs, render
+from tests.chart import AUDIT, CHART, cronjob_name, flight_name, helm, objects, of_kind, pod_specs, render
 from tests.cluster import CommandError
 
 pytestmark = pytest.mark.usefixtures("chart_tools")
@@ -201,7 +201,7 @@ def test_cronjob_names_fit_and_differ_for_releases_with_the_same_long_beginning(
         for release in ("bl402-and-bl631-production-at-als", "bl402-and-bl631-production-at-als-2")
     ]
     assert all(len(name) <= 52 for name in names[0] | names[1])
-    assert len(names[0]) == len(PRUNED) + 1 + len(BEAMLINES)
+    assert len(names[0]) == len(PRUNED) + 2 + len(BEAMLINES)
     assert not names[0] & names[1]
 
 
@@ -225,6 +225,18 @@ def test_a_flight_check_leaves_its_result_and_stores_nothing_on_tape_unless_told
         False,
     )
     assert "--tape" in container(dict(pod_specs(rendered(flightCheck={"tape": True})))[flight_name("BL402")])["args"]
+
+
+def test_an_audit_of_all_beamlines_is_made_every_day_and_leaves_its_numbers() -> None:
+    audit = of_kind(rendered(), "CronJob")[AUDIT]
+    assert re.fullmatch(r"[0-5]?\d 5 \* \* \*", audit["spec"]["schedule"])
+    assert audit["spec"]["concurrencyPolicy"] == "Forbid"
+    pod = dict(pod_specs(rendered()))[AUDIT]
+    assert (pod["serviceAccountName"], container(pod)["args"]) == (
+        "dichroism-audit",
+        ["audit", "--config", "/etc/dichroism/config.yml", "--record"],
+    )
+    assert AUDIT not in of_kind(rendered(audit={"enabled": False}), "CronJob")
 
 
 def test_helm_test_makes_the_same_check_of_every_beamline() -> None:
@@ -260,6 +272,7 @@ def test_endpoints_can_be_written_only_by_who_has_to() -> None:
         cronjob_name("nersc631"): set(),
         flight_name("BL402"): {"data402", "nersc402", "hpss402"},
         flight_name("BL631"): set(),
+        AUDIT: set(),
     }
 
 
@@ -315,7 +328,7 @@ def test_a_changed_config_starts_a_new_operator() -> None:
 def test_operator_and_watcher_can_run_elsewhere_under_their_accounts() -> None:
     rest = rendered(operator={"enabled": False}, watcher={"enabled": False})
     assert not of_kind(rest, "Deployment")
-    accounts = {"dichroism-operator", "dichroism-pruner", "dichroism-watcher", "dichroism-flight"}
+    accounts = {"dichroism-operator", "dichroism-pruner", "dichroism-watcher", "dichroism-flight", AUDIT}
     assert set(of_kind(rest, "ServiceAccount")) == set(of_kind(rest, "RoleBinding")) == accounts
 
 

@@ -141,6 +141,8 @@ def test_every_metric_of_the_operator_is_shown_or_watched() -> None:
 
 
 NOT_SHOWN = {
+    "dichroism_audit_disk_fill_ratio",
+    "dichroism_audit_oldest_file_seconds",
     "dichroism_flight_check_failed",
     "dichroism_pictures",
     "dichroism_prune_trashed_files",

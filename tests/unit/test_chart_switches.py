@@ -94,6 +94,21 @@ SWITCHES: dict[str, dict[str, Any]] = {
             "resources": {"limits": {"memory": "1Gi"}},
         }
     },
+    "audit": {
+        "audit": {
+            "schedule": "H 7 * * 1",
+            "timeZone": "America/Los_Angeles",
+            "suspend": True,
+            "activeDeadlineSeconds": 7200,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 2,
+            "resources": {"limits": {"memory": "1Gi"}},
+        }
+    },
+    "audit-off": {
+        "audit": {"enabled": False},
+        "metrics": {"prometheusRule": {"enabled": True, "runbookUrl": "https://example.org/runbook.md"}},
+    },
     "flight-check-off": {
         "flightCheck": {"enabled": False},
         "metrics": {"prometheusRule": {"enabled": True, "runbookUrl": "https://example.org/runbook.md"}},

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dichroism_crds.config import (
     ArchiveHop,
@@ -39,6 +40,15 @@ def warnings(text: str, environ: dict[str, str] | None = None) -> tuple[str, ...
     checked = check_text(text, "config.yml", environ or {})
     assert checked.errors == ()
     return checked.warnings
+
+
+def test_the_beamline_that_a_page_adds_is_valid_beside_those_of_the_example() -> None:
+    page = COMMITTED.parent / "docs" / "how-to" / "add-a-beamline.md"
+    added = yaml.safe_load(page.read_text().partition("```yaml\n")[2].partition("```")[0])
+    document = yaml.safe_load(COMMITTED.read_text())
+    beamlines = document["beamlines"] | added["beamlines"]
+    config = loaded(yaml.safe_dump({**added, **document, "beamlines": beamlines}, sort_keys=False))
+    assert list(config.beamlines) == ["BL402", "BL631", "BL1102"]
 
 
 def test_the_committed_example_is_valid_and_describes_both_beamlines() -> None:

@@ -17,10 +17,12 @@ import click
 import pytest
 
 from dichroism_cli.main import main as cli
-from dichroism_crds.kinds import KINDS, SCAN_CONDITIONS, PrunePhase, ScanPhase, TransferPhase
+from dichroism_crds.kinds import KINDS, SCAN_CONDITIONS, ConditionStatus, PrunePhase, ScanPhase, TransferPhase
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
+from dichroism_operator.audit.findings import Kind
 from dichroism_operator.filling import Cause
 from dichroism_operator.metrics import REGISTRY
+from tests.chart import CHART
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
@@ -40,7 +42,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CAMEL = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
 _SHELL = re.compile(r"^\$ (?:\S*/)?(.*)$", re.MULTILINE)
 _PLACE = re.compile(r"(?:crds|watcher|operator|cli|charts|tests|docs|requirements)/[\w./-]*\w/?")
-_NOT_OURS = {"ConfigMap", "CronJob", "PersistentVolumeClaim", "ClusterRole", "TemporaryError"}
+_NOT_OURS = {"ConfigMap", "CronJob", "PersistentVolumeClaim", "ClusterRole", "TemporaryError", "ImagePullBackOff"}
 """Words of Kubernetes and kopf that look like ours."""
 
 
@@ -113,10 +115,11 @@ def test_words_that_look_like_reasons_are_words_of_the_api_or_classes(page: Path
 
 @cache
 def known_words() -> frozenset[str]:
-    reasons = {str(one) for kind in (Reason, KeptReason, EventReason, Cause) for one in kind}
-    phases = {str(one) for kind in (ScanPhase, TransferPhase, PrunePhase) for one in kind}
+    reasons = {str(one) for kind in (Reason, KeptReason, EventReason, Cause, Kind) for one in kind}
+    phases = {str(one) for kind in (ScanPhase, TransferPhase, PrunePhase, ConditionStatus) for one in kind}
+    alerts = set(re.findall(r"- alert: (\w+)", text_of(CHART / "files" / "alerts.yaml")))
     conditions = {*SCAN_CONDITIONS, "TrashEmptying", "CatalogueTold", "Complete", "Progressing"}
-    return frozenset({*reasons, *phases, *conditions, *_NOT_OURS, *(kind.kind for kind in KINDS), *classes()})
+    return frozenset({*reasons, *phases, *alerts, *conditions, *_NOT_OURS, *(kind.kind for kind in KINDS), *classes()})
 
 
 def classes() -> Iterator[str]:

@@ -110,3 +110,33 @@ def test_after_a_retry_no_scan_is_failed(happenings: list[Happening]) -> None:
     retry.apply(one, retry.parse("again"), ALL, NOW)
     lifecycle.derive(one, beamline(), ATTEMPTS, NOW, {})
     assert one.condition(SUCCEEDED).status != ConditionStatus.FALSE
+
+
+# what a command foresees
+
+
+def test_what_is_foreseen_is_what_happens() -> None:
+    one = scan()
+    for _ in range(ATTEMPTS):
+        lifecycle.fail(one, Step.TRANSFERRED, Reason.SOURCE_MISSING, "gone", NOW)
+    will, text = retry.foresee(one, retry.parse("again"), ALL)
+    assert (will, text) == (True, "Transferred")
+    assert retry.apply(one, retry.parse("again"), ALL, NOW) == (EventReason.RETRYING, f"again: {text}")
+
+
+def test_nothing_is_foreseen_where_nothing_failed_or_may_be_done() -> None:
+    request = retry.parse("again")
+    assert retry.foresee(done(scan(), *Step), request, ALL) == (False, "no step has failed")
+    refused = scan()
+    lifecycle.refuse(refused, Reason.EXPORT_CONTROLLED, "not to be moved", NOW)
+    assert retry.foresee(refused, request, ALL) == (False, "it is refused: not to be moved")
+    assert not retry.foresee(annotated(scan(), "earlier"), request, ALL)[0]
+    assert not retry.foresee(done(scan(), *Step), retry.parse("Archived@1"), {Step.TRANSFERRED})[0]
+
+
+def test_a_suspended_scan_is_foreseen_to_start_when_it_is_released() -> None:
+    one = scan(suspend=True)
+    lifecycle.fail(one, Step.TRANSFERRED, Reason.SOURCE_MISSING, "gone", NOW)
+    will, text = retry.foresee(one, retry.parse("again"), ALL)
+    assert will
+    assert "when it is released" in text

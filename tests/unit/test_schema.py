@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from dichroism_crds import schema
 from dichroism_crds.kinds import KINDS, PruneSpec
 from dichroism_crds.schema_structural import SchemaError, structural_schema, unbounded
+from tests.reference_kinds import sections
 
 DOCUMENTS = {document["spec"]["names"]["kind"]: document for document in schema.crd_documents()}
 KIND_NAMES = sorted(DOCUMENTS)
@@ -81,6 +82,11 @@ def test_nothing_stands_in_the_schema_that_a_structural_schema_forbids(kind: str
         assert "type" in node, where
         assert not node.keys() & {"$ref", "$defs", "anyOf", "allOf", "oneOf", "const", "title", "readOnly"}, where
         assert node.get("default", "") is not None, where
+
+
+def test_every_field_says_what_it_is() -> None:
+    silent = [row[0] for _, _, _, fields in sections() for row in fields if not row[-1]]
+    assert not silent, "kubectl explain and docs/reference/kinds.md would say nothing of it"
 
 
 def test_computed_numbers_are_served_but_nobody_has_to_send_them() -> None:

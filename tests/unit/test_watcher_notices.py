@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dichroism_crds.scan_files import Rules
 from dichroism_watcher.agenda import Agenda, Hints
 from dichroism_watcher.folders import Folders
 from dichroism_watcher.notices import Notices
-from dichroism_watcher.walk import Rules
 
 DEADLINE_S = 30
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from dichroism_crds.names import PRIVATE_DIR
+from dichroism_crds.scan_files import Rules, join
 from dichroism_watcher.root import Root, RootUnavailableError
 from dichroism_watcher.stability import Seen
-from dichroism_watcher.walk import Listing, Rules, glance, join, walk
+from dichroism_watcher.walk import Listing, glance, walk
 
 NOBODY = 65534
 

@@ -16,6 +16,7 @@ from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Beamline
 from dichroism_crds.names import Origin
 from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_crds.scan_files import Rules, join
 from dichroism_watcher.daemon_thread import in_daemon_thread
 from dichroism_watcher.journal_file import JournalFile
 from dichroism_watcher.records import FileContent, KnownScan
@@ -23,7 +24,7 @@ from dichroism_watcher.root import Root
 from dichroism_watcher.stability import Seen
 from dichroism_watcher.submit import Remedy, build_scan, put_scan, remedy
 from dichroism_watcher.throttle import Throttle, backoff
-from dichroism_watcher.walk import Listing, Rules, glance, join, walk
+from dichroism_watcher.walk import Listing, glance, walk
 
 RATE = 5.0
 """Scans per second: a year's files in some hours, and little beside what live files need."""

@@ -10,6 +10,7 @@ observed, and to recognise one that was moved.
 from collections.abc import Iterable, Iterator, Mapping
 
 from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_crds.scan_files import join
 from dichroism_watcher.known_files import KnownFiles, mark_of, new_marks
 from dichroism_watcher.moves import Moves
 from dichroism_watcher.records import (
@@ -24,7 +25,7 @@ from dichroism_watcher.records import (
     Submission,
 )
 from dichroism_watcher.stability import Look, Seen, observe, quiet_for
-from dichroism_watcher.walk import Listing, join
+from dichroism_watcher.walk import Listing
 
 EMPTY_REPORT_AFTER = 10
 """Quiet periods after which a new file that is still empty is reported."""

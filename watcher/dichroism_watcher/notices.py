@@ -21,8 +21,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from dichroism_crds.scan_files import Rules, join
 from dichroism_watcher.throttle import backoff
-from dichroism_watcher.walk import Rules, join
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dichroism_crds.config import Watch
+from dichroism_crds.scan_files import Rules
 from dichroism_watcher import killpoints
 from dichroism_watcher.agenda import Agenda, Hints
 from dichroism_watcher.daemon_thread import in_daemon_thread
@@ -24,7 +25,7 @@ from dichroism_watcher.ledger import Ledger
 from dichroism_watcher.notices import Notices
 from dichroism_watcher.records import Changes
 from dichroism_watcher.root import Root, RootUnavailableError
-from dichroism_watcher.walk import Listing, Rules, glance, list_folder, walk
+from dichroism_watcher.walk import Listing, glance, list_folder, walk
 
 log = logging.getLogger(__name__)
 

@@ -35,6 +35,15 @@ endpoint's at most 22, so a long beginning is cut, with a hash in place of what 
 {{- printf "%s-flight-%s" $prefix (lower .beamline) -}}
 {{- end -}}
 
+{{/* Name of the audit, of at most 52 characters. */}}
+{{- define "dichroism.audit" -}}
+{{- $prefix := include "dichroism.fullname" . -}}
+{{- if gt (len $prefix) 23 -}}
+{{- $prefix = printf "%s-%s" (trunc 16 $prefix | trimSuffix "-") (sha256sum $prefix | trunc 6) -}}
+{{- end -}}
+{{- printf "%s-audit" $prefix -}}
+{{- end -}}
+
 {{/* Labels by which pods are selected; they never change. (dict "root" $ "component" NAME) */}}
 {{- define "dichroism.selector" -}}
 app.kubernetes.io/name: {{ include "dichroism.name" .root }}

@@ -5,7 +5,7 @@ what counts. They raise :class:`~dichroism_operator.catalogue.errors.CatalogueUn
 pauses) and :class:`~dichroism_operator.catalogue.errors.EntryRefused` when this one entry is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -119,6 +119,28 @@ class TapeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetRecord:
+    """What a dataset claims of its file. ``path`` is absolute at the site; times are floored to milliseconds.
+
+    ``bundle`` is the absolute path on tape, None where the dataset names none; ``removed_from`` are the endpoints from
+    which the file was removed, as far as they were told.
+    """
+
+    pid: str
+    path: str
+    size: int
+    modified_at: datetime
+    changed_at: datetime
+    """When the dataset was last changed."""
+    on_disk: bool
+    bundle: str | None = None
+    removed_from: frozenset[str] = frozenset()
+    proposal: str | None = None
+    sha256: str | None = None
+    """Of the file; a listing of many does not tell it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Presence:
     """Whether the file of a dataset lies on an endpoint that is pruned, as it was just seen there."""
 
@@ -170,6 +192,12 @@ class Catalogue(Protocol):
 
     def all_tape_copies(self) -> Sequence[TapeRecord]:
         """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
+
+    def datasets(self, location: str) -> Iterator[Sequence[DatasetRecord]]:
+        """Every dataset measured at that location that our account may see, page by page."""
+
+    def dataset(self, pid: str) -> DatasetRecord | None:
+        """What one dataset claims now; None where there is none, or it makes no sense."""
 
     def record_presence(self, pid: str, presence: Presence) -> None:
         """Make sure that a dataset's lifecycle says whether its file is on the endpoint; any number of times.

@@ -1,20 +1,30 @@
 """The catalogue on SciCat: one conversation after the other, with its login, its lock and its errors.
 
-What is said in a conversation is in ``scicat_dataset``, ``scicat_archive``, ``scicat_presence`` and ``scicat_picture``.
+What is said in a conversation is in ``scicat_dataset``, ``scicat_archive``, ``scicat_presence``, ``scicat_picture`` and
+``scicat_claims``.
 When a token is rejected the whole sequence starts again with a new one. Sequences for one dataset wait for each other.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
 
 from dichroism_crds.reasons import Reason
-from dichroism_operator.catalogue import scicat_archive, scicat_dataset, scicat_picture, scicat_presence
+from dichroism_operator.catalogue import scicat_archive, scicat_claims, scicat_dataset, scicat_picture, scicat_presence
 from dichroism_operator.catalogue import scicat_documents as documents
-from dichroism_operator.catalogue.base import ArchiveEntry, DatasetEntry, DatasetRef, Picture, Presence, TapeRecord
+from dichroism_operator.catalogue.base import (
+    ArchiveEntry,
+    DatasetEntry,
+    DatasetRecord,
+    DatasetRef,
+    Picture,
+    Presence,
+    TapeRecord,
+)
 from dichroism_operator.catalogue.credentials import Credentials, credentials_from_environment
 from dichroism_operator.catalogue.errors import CatalogueUnavailable
 from dichroism_operator.catalogue.scicat_client import (
@@ -121,6 +131,21 @@ class SciCatCatalogue:
     def all_tape_copies(self) -> Sequence[TapeRecord]:
         """Every tape copy of every dataset that our account may see; what is superseded is not told here."""
         return self._converse_about("", {}, scicat_archive.all_tape_copies)
+
+    def datasets(self, location: str) -> Iterator[Sequence[DatasetRecord]]:
+        """Every dataset measured at that location that our account may see, page by page."""
+        skip = 0
+        while True:
+            page = partial(scicat_claims.page_of_datasets, location=location, skip=skip)
+            count, records = self._converse_about("", {}, page)
+            if not count:
+                return
+            yield records
+            skip += count
+
+    def dataset(self, pid: str) -> DatasetRecord | None:
+        """What one dataset claims now; None where there is none, or it makes no sense."""
+        return self._converse_about(pid, {"pid": pid}, scicat_claims.dataset)
 
     def _converse(self, entry: DatasetEntry, sequence: Callable[[Conversation], T]) -> T:
         pid = self.pid(entry.scan)

@@ -29,6 +29,20 @@ _MESSAGE_LENGTH = 500
 _ENTRY_STATUSES = frozenset({400, 413, 422})
 
 
+DATASET_FIELDS = (
+    "pid",
+    "sourceFolder",
+    "datasetName",
+    "size",
+    "creationTime",
+    "updatedAt",
+    "proposalId",
+    "proposalIds",
+    "datasetlifecycle",
+)
+"""What a listing of datasets asks for: metadata would be most of its bytes."""
+
+
 class TokenRejectedError(CatalogueError):
     """The token is expired or was never good: log in and begin again from the first look."""
 
@@ -241,6 +255,15 @@ class SciCatClient(ScicatClient):
     def remove_attachment(self, key: str) -> None:
         """Remove an attachment. Never replace one: the server would lose which dataset it belongs to."""
         self._call("DELETE", f"{self._dataset}/attachments/{quote(key, safe='')}", REMOVING)
+
+    def page_of_datasets(self, location: str, skip: int, limit: int) -> list[dict[str, Any]]:
+        """Datasets of a location that we may see, so many from the ``skip``-th on, without their metadata."""
+        query = {
+            "where": {"creationLocation": {"inq": [location]}},  # a plain text may be taken for a date
+            "limits": {"skip": skip, "limit": limit, "order": "pid:asc"},
+            "fields": list(DATASET_FIELDS),
+        }
+        return self._list("Datasets", "reading of all datasets", {"filter": json.dumps(query)})
 
     def page_of_archive_copies(self, skip: int, limit: int) -> list[dict[str, Any]]:
         """Datablocks of all datasets that we may see, so many from the ``skip``-th on."""

@@ -10,7 +10,7 @@ import click
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.timestamps import format_time
 from dichroism_operator import archive_request, wording
-from dichroism_operator.commands import waiting
+from dichroism_operator.commands import completing, waiting
 from dichroism_operator.commands.options import (
     EXIT_UNEXPECTED,
     config_option,
@@ -28,7 +28,7 @@ def command() -> None:
 
 
 @command.command("now")
-@click.option("--beamline", required=True, help="Whose bundle is to be closed.")
+@click.option("--beamline", required=True, shell_complete=completing.beamlines, help="Whose bundle is to be closed.")
 @click.option("--by", default=user_name, show_default="who runs this", help="Who asks; shown on the Transfer.")
 @config_option
 @namespace_option

@@ -11,33 +11,20 @@ import click
 
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Config, Hold
-from dichroism_crds.config.quantities import parse_end
 from dichroism_crds.kinds import Prune, Scan
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_crds.timestamps import format_time, now
 from dichroism_operator import wording
-from dichroism_operator.commands import waiting
-from dichroism_operator.commands.options import config_option, loaded, namespace_option, output_option
+from dichroism_operator.commands import completing, waiting
+from dichroism_operator.commands.options import Day, config_option, loaded, namespace_option, output_option
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.forecast import FileForecast, Forecast, forecast, until
 
 
-class _Day(click.ParamType[datetime]):
-    """A day or a moment, as the end of a hold is written."""
-
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return parse_end(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 @click.command()
-@click.option("--until", "last", type=_Day(), help="Only what may happen up to this day (UTC), such as 2027-05-31.")
-@click.option("--endpoint", help="Only this endpoint.")
-@click.option("--beamline", help="Only this beamline.")
+@click.option("--until", "last", type=Day(), help="Only what may happen up to this day (UTC), such as 2027-05-31.")
+@click.option("--endpoint", shell_complete=completing.endpoints, help="Only this endpoint.")
+@click.option("--beamline", shell_complete=completing.beamlines, help="Only this beamline.")
 @click.option("--files", is_flag=True, help="List every file.")
 @click.option("--archive", is_flag=True, help="Show instead what waits for a tape bundle, and when it closes.")
 @output_option

@@ -2,12 +2,14 @@
 
 import getpass
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from dichroism_crds.config import Config, ConfigError, load
+from dichroism_crds.config.quantities import parse_end
 
 config_option = click.option(
     "--config",
@@ -19,7 +21,7 @@ config_option = click.option(
     help="The configuration document.",
 )
 namespace_option = click.option(
-    "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
+    "-n", "--namespace", envvar="DICHROISM_NAMESPACE", help="Namespace to work in. Default: the pod's or context's."
 )
 output_option = click.option(
     "-o",
@@ -35,6 +37,34 @@ log_format_option = click.option(
 
 EXIT_UNEXPECTED = 1
 EXIT_CONFIG = 3
+EXIT_ATTENTION = 4
+EXIT_CODES = {
+    0: "It did what it says; whatever it only tells of may still be bad news.",
+    EXIT_UNEXPECTED: "It could not do all of it, or found what it looks for: a problem, a damaged bundle, no Scan. "
+    "The last lines say what.",
+    2: "It was called in a wrong way: an unknown option, a name that does not exist. Nothing was done.",
+    EXIT_CONFIG: "The configuration or the served CRDs can't be used. Nothing was done.",
+    EXIT_ATTENTION: "All was told, and something needs a person (`dichroism status`).",
+}
+"""The exit codes of all subcommands; the help of each says what its own 1 means."""
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text: command lines to start from, each on a line of its own however narrow the terminal."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+class Day(click.ParamType[datetime]):
+    """A day or a moment, as the end of a hold is written."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The moment; anything else is a wrong usage."""
+        try:
+            return parse_end(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def loaded(config_file: Path, log: logging.Logger | None = None) -> Config:

@@ -15,7 +15,7 @@ from dichroism_crds.config.quantities import parse_size
 from dichroism_crds.names import STOP_PRUNE_CONFIGMAP
 from dichroism_operator import logs, served, wording
 from dichroism_operator.catalogue.choice import build_catalogue
-from dichroism_operator.commands import prune_plan
+from dichroism_operator.commands import completing, prune_plan
 from dichroism_operator.commands.options import (
     EXIT_CONFIG,
     EXIT_UNEXPECTED,
@@ -53,7 +53,7 @@ class _Size(click.ParamType[int]):
 
 
 @click.group(invoke_without_command=True)
-@click.option("--endpoint", help="Endpoint from which due files are pruned.")
+@click.option("--endpoint", shell_complete=completing.endpoints, help="Endpoint from which due files are pruned.")
 @config_option
 @namespace_option
 @click.option("--dry-run", is_flag=True, help="Print what would happen to each file, with reasons; change nothing.")

@@ -170,7 +170,7 @@ def _complain(troubles: Sequence[Outcome]) -> None:
         same[one.fate, one.message].append(wording.printable(one.version.first.path))
     for (fate, message), paths in list(same.items())[:SHOWN]:
         named = paths[0] if len(paths) == 1 else f"{wording.files(len(paths))}, such as {paths[0]}"
-        click.echo(f"{fate}: {named}: {message}", err=True)
+        click.echo(f"{fate}: {named}: {wording.printable(message)}", err=True)
     if len(same) > SHOWN:
         click.echo(f"and {len(same) - SHOWN} more troubles; all of them with -o json", err=True)
 

@@ -164,9 +164,17 @@ class CronJob:
 
 
 async def _cronjobs(place: Place, api: Api) -> Findings:
+    return judge_cronjobs(place.pruned, await prune_cronjobs(api))
+
+
+async def prune_cronjobs(api: Api) -> dict[str, CronJob]:
+    """The CronJobs that prune, by endpoint.
+
+    Raises:
+        ApiError: they can't be read.
+    """
     pages = api.list_pages(api.builtin_path("batch/v1", "cronjobs"), label_selector=LABEL_ENDPOINT)
-    found = {item["metadata"]["labels"][LABEL_ENDPOINT]: CronJob.parse(item) async for item in pages}
-    return judge_cronjobs(place.pruned, found)
+    return {item["metadata"]["labels"][LABEL_ENDPOINT]: CronJob.parse(item) async for item in pages}
 
 
 def judge_cronjobs(pruned: tuple[str, ...], found: dict[str, CronJob]) -> list[Finding]:
@@ -200,6 +208,15 @@ def _judge_cronjob(endpoint: str, job: CronJob | None) -> Finding:
 
 
 async def _stop_switch(_place: Place, api: Api) -> Findings:
+    return await stop_switch(api)
+
+
+async def stop_switch(api: Api) -> Findings:
+    """Whether somebody stopped pruning.
+
+    Raises:
+        ApiError: it can't be read.
+    """
     try:
         found = await api.request("GET", api.builtin_path("v1", "configmaps", STOP_PRUNE_CONFIGMAP))
     except NotFound:
@@ -228,12 +245,17 @@ async def _scans(place: Place, api: Api) -> Findings:
     assert place.config is not None
     findings: list[Finding] = []
     for beamline in place.beamlines:
-        counts = await _count(api, beamline)
+        counts = await count_scans(api, beamline)
         findings += judge_scans(counts, expected_duration(place.config, beamline), now())
     return findings
 
 
-async def _count(api: Api, beamline: Beamline) -> ScanCounts:
+async def count_scans(api: Api, beamline: Beamline) -> ScanCounts:
+    """Scans of a beamline that are not done.
+
+    Raises:
+        ApiError: they can't be read.
+    """
     counts: Counter[ScanPhase] = Counter()
     oldest: Metadata | None = None
     for phase in ScanPhase:
@@ -262,9 +284,7 @@ def judge_scans(counts: ScanCounts, expected: timedelta, moment: datetime) -> li
     select = f"kubectl get scans --field-selector spec.beamline={counts.beamline},status.phase="
     if counts.failed:
         text = f"{counts.beamline}: {_scans_are(counts.failed)} Failed: no step goes on without a person"
-        findings.append(
-            problem(text, f"{select}Failed; kubectl describe scan NAME says why; mend the cause, then retry")
-        )
+        findings.append(problem(text, f"{select}Failed; dichroism why NAME says why and what to do"))
     if counts.refused:
         text = f"{counts.beamline}: {_scans_are(counts.refused)} Refused: nothing of them is moved"
         findings.append(warning(text, f"{select}Refused; the message of each says what is wrong with it"))
@@ -273,7 +293,7 @@ def judge_scans(counts: ScanCounts, expected: timedelta, moment: datetime) -> li
         text = f"{counts.beamline}: {counts.unfinished} unfinished, the oldest ({counts.oldest.name}) for {ago(age)}"
         if age > expected:
             text += f"; {format_duration(expected)} would be explained by the waits of the configuration"
-            findings.append(warning(text, f"kubectl describe scan {counts.oldest.name} says what it waits for"))
+            findings.append(warning(text, f"dichroism why {counts.oldest.name}"))
         else:
             findings.append(ok(text))
     return findings or [ok(f"{counts.beamline}: no Scan is failed, refused or unfinished")]
@@ -289,15 +309,23 @@ def _scans_are(count: int) -> str:
 async def _prunes(place: Place, api: Api) -> Findings:
     findings: list[Finding] = []
     for beamline in place.beamlines:
-        listed = api.list_pages(
-            api.path(Prune),
-            field_selector=f"status.phase={PrunePhase.INCOMPLETE}",
-            label_selector=f"{LABEL_BEAMLINE}={beamline.name}",
-            limit=20,  # each may be a megabyte
-        )
-        incomplete = [(item["metadata"]["name"], item.get("status") or {}) async for item in listed]
-        findings += judge_prunes(beamline.name, incomplete)
+        findings += judge_prunes(beamline.name, await incomplete_prunes(api, beamline.name))
     return findings
+
+
+async def incomplete_prunes(api: Api, beamline: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and statuses of a beamline's Prunes that kept due files for a reason that may pass.
+
+    Raises:
+        ApiError: they can't be read.
+    """
+    listed = api.list_pages(
+        api.path(Prune),
+        field_selector=f"status.phase={PrunePhase.INCOMPLETE}",
+        label_selector=f"{LABEL_BEAMLINE}={beamline}",
+        limit=20,  # each may be a megabyte
+    )
+    return [(item["metadata"]["name"], item.get("status") or {}) async for item in listed]
 
 
 def judge_prunes(beamline: str, incomplete: list[tuple[str, dict[str, Any]]]) -> list[Finding]:

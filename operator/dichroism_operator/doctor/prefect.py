@@ -16,7 +16,8 @@ from dichroism_operator.mirror.pools import PoolInUse, Standing, check_unused, l
 from dichroism_operator.mirror.server import PrefectServer
 
 _PAGE = 200
-_CUT_OVER = "docs/how-to/prefect.md"
+_CUT_OVER = "docs/how-to/come-from-the-flows.md"
+_SWITCH_ON = "docs/how-to/prefect.md"
 _LIMIT = "concurrency_limit"
 
 Asking = Callable[[PrefectServer, Config], Awaitable[Findings]]
@@ -44,7 +45,7 @@ async def _ask(place: Place, config: Config, asking: Asking) -> Findings:
         if not first:
             return [not_checked("needs the address of Prefect", "See prefect/server")]
         if await place.role() == Role.OPERATOR:
-            return [problem(str(error), f"Set {access.URL} in the Secret of the operator: {_CUT_OVER}")]
+            return [problem(str(error), f"Set {access.URL} in the Secret of the operator: {_SWITCH_ON}")]
         return [not_checked(f"{access.URL} is not set here", f"Set {access.URL}, or run this in the operator's pod")]
     try:
         async with PrefectServer.at(url, lambda: access.authorization(place.environment)) as server:

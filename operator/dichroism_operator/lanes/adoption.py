@@ -1,8 +1,8 @@
 """Files that may be on tape already: found through the catalogue and the manifests, proven, and not packed again.
 
 Only Scans that are not live are looked up: the others are new by what the watcher knows. While the catalogue does not
-answer they wait, and live ones are packed meanwhile. A copy counts only when the member itself was read from its bundle
-and compared, so a wrong record costs time and nothing else. Where records come from is said in ``tape_records``.
+answer they wait, and live ones are packed meanwhile. A copy counts only when the mover proved the member in its bundle,
+so a wrong record costs time and nothing else. Where records come from is said in ``tape_records``.
 """
 
 import asyncio
@@ -151,7 +151,7 @@ class TapeAdoption:
             verified_at=now(),
         )
         lifecycle.add_copy(scan, copy)
-        text = f"on {copy.endpoint} already, as {record.source} told; read and compared"
+        text = f"on {copy.endpoint} already, as {record.source} told; proven there"
         lifecycle.succeed(scan, Step.ARCHIVED, Reason.ADOPTED, text, now())
 
     async def _clear(self, scan: Scan) -> None:

@@ -3,22 +3,18 @@
 The check is read from the Lease that the job writes. A beamline that was never checked ages from our start.
 """
 
-import logging
 from datetime import datetime
 
-from dichroism_crds.client import NotFound
-from dichroism_crds.heartbeat import LEASES
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.timestamps import now
 from dichroism_operator.flight.result import FlightResult, lease_name, leg_names
 from dichroism_operator.flight.shown import flight_run
 from dichroism_operator.lanes.base import Context, Lane
+from dichroism_operator.lanes.leased import last_result
 from dichroism_operator.metrics import FLIGHT_AGE, FLIGHT_FAILED, FLIGHT_LEG_FAILED, FLIGHT_SECONDS
 from dichroism_operator.recorder import About
 
 EVERY_S = 30.0
-
-log = logging.getLogger(__name__)
 
 
 class FlightResults(Lane):
@@ -32,29 +28,14 @@ class FlightResults(Lane):
     async def turn(self) -> float:
         """Read every Lease."""
         for beamline in self.context.config.beamlines:
-            about, result = await self._read(beamline)
-            if result and result != self._last.get(beamline):
+            about, result = await last_result(self.context.api, lease_name(beamline), FlightResult.from_lease)
+            if result and result.beamline == beamline and result != self._last.get(beamline):
                 self._tell(about, result)
                 self._last[beamline] = result
         FLIGHT_LEG_FAILED.clear()
         for beamline in self.context.config.beamlines:
             self._measure(beamline, self._last.get(beamline))
         return EVERY_S
-
-    async def _read(self, beamline: str) -> tuple[About, FlightResult | None]:
-        """The Lease as an Event names it, and what it says; None when there is none or it makes no sense."""
-        name = lease_name(beamline)
-        about = About("Lease", name, api_version=LEASES[0])
-        try:
-            lease = await self.context.api.request("GET", self.context.api.builtin_path(*LEASES, name))
-            about = About("Lease", name, lease.get("metadata", {}).get("uid"), LEASES[0])
-            result = FlightResult.from_lease(lease)
-        except NotFound:
-            return about, None
-        except (ValueError, TypeError, AttributeError) as error:
-            log.warning("Lease %s of the flight checks cannot be read: %s", name, error)
-            return about, None
-        return about, result if result and result.beamline == beamline else None
 
     def _tell(self, about: About, result: FlightResult) -> None:
         """A check that was not seen before."""

@@ -4,12 +4,12 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from dichroism_crds.config import Beamline, Config, Endpoint
+from dichroism_crds.config import Beamline, Config
 from dichroism_crds.names import scan_name
 from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_operator import addresses
 from dichroism_operator.catalogue.scicat_documents import dataset_pid
 
-_SCAN = re.compile(r"[a-z0-9][a-z0-9-]*-[a-z2-7]{26}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -60,7 +60,7 @@ def understand(text: str, config: Config, beamline: str | None) -> Asked:
     last = text.rpartition("/")[2]
     if _UUID.fullmatch(last) and not text.startswith("/"):
         return Asked(archived, pid=last)
-    if _SCAN.fullmatch(text):
+    if addresses.is_scan_name(text):
         return Asked(archived, scan=text)
     if text.startswith("/"):
         return _absolute(text.rstrip("/"), archived, config)
@@ -69,26 +69,13 @@ def understand(text: str, config: Config, beamline: str | None) -> Asked:
 
 def _absolute(text: str, beamlines: Collection[Beamline], config: Config) -> Asked:
     """A path as a site or this host has it: below the root, the collection's folder or the mount of an endpoint."""
-    for beamline in beamlines:
-        for name in _endpoints(beamline):
-            for root in _roots(config.endpoints[name]):
-                if text == root or text.startswith(f"{root}/"):
-                    users = tuple(one for one in beamlines if name in _endpoints(one))
-                    return Asked(users, path=_relative(text[len(root) + 1 :]))
+    for _, name, path in addresses.below(text, beamlines, config):
+        users = tuple(one for one in beamlines if name in addresses.endpoints_of(one))
+        return Asked(users, path=_relative(path))
     raise AskedError(
         f"{text} is below no root_path, globus_path or mount of an endpoint. Give a path relative to the endpoint's "
         "root, the name of a Scan, or a dataset's pid"
     )
-
-
-def _endpoints(beamline: Beamline) -> set[str]:
-    hops = (beamline.transfer, beamline.archive)
-    return {beamline.watch.root} | {name for hop in hops if hop for name in (hop.source, hop.destination)}
-
-
-def _roots(endpoint: Endpoint) -> list[str]:
-    roots = (endpoint.root_path, endpoint.collection_path, str(endpoint.mount) if endpoint.mount else "")
-    return [root.rstrip("/") for root in roots if root.rstrip("/")]
 
 
 def _relative(text: str) -> str:

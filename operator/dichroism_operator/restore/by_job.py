@@ -29,6 +29,10 @@ WAITED_OUT = frozenset({Reason.SERVICE_UNAVAILABLE, Reason.RATE_LIMITED})
 """Outages that end by themselves; anything else needs a person."""
 EVERYBODYS = frozenset({Reason.CREDENTIALS_REFUSED})
 """With these no job can be asked about any more."""
+EXPECT = (
+    "Members come back from tape by jobs at the site. Hours in the queue (PENDING) are normal. Ctrl-C does no harm: "
+    "the jobs go on, and the same command again meets them"
+)
 READS = 5
 """So often a file is asked of the service."""
 SPOILT = (
@@ -55,11 +59,6 @@ class BundlesByJob:
         self._waiting.extend(portions)
         self._since = time.monotonic()
         self._try(self._ask)
-        if self._under_way or self._waiting:
-            self._tell(
-                "Members come back from tape by jobs at the site. Hours in the queue (PENDING) are normal. Ctrl-C does "
-                "no harm: the jobs go on, and the same command again meets them"
-            )
         return self._as_they_come()
 
     def _as_they_come(self) -> Iterator[Portion]:
@@ -102,6 +101,8 @@ class BundlesByJob:
     def _note(self, wish: Wish, found: Retrieved) -> None:
         self._found[wish.key] = found
         if found.state == Retrieval.ACTIVE and self._told.get(wish.key) != found.message:
+            if not self._told:
+                self._tell(EXPECT)
             self._told[wish.key] = found.message
             self._tell(f"{wish.bundle}: {found.message}")
 

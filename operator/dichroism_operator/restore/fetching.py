@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from dichroism_crds.timestamps import from_ns
+from dichroism_operator import killpoints
 from dichroism_operator.restore.bundles import Bundles, Portion
 from dichroism_operator.restore.found import TapeCopy, Version
 from dichroism_operator.restore.target import Target
@@ -122,6 +123,7 @@ def _from_one_bundle(
             occupied.add(path)
         else:
             placed.add(path)
+            killpoints.reach("file-restored")
 
     why = bundles.take(portion, place, progress)
     outcomes = []

@@ -32,6 +32,7 @@ from dichroism_operator import calendar
 from dichroism_operator.movers.bundle import Member, pack
 from dichroism_operator.prune import stopswitch
 from tests.fault.adversary import faults
+from tests.fault.adversary.folders import folder_changes, folder_violations
 from tests.fault.adversary.subjects import CFS, DATA, TAPE, Shelves, Subject
 from tests.integration.prune.site import Site, ended
 
@@ -60,7 +61,7 @@ class Battle:
         self.outcomes: Counter[str] = Counter()
 
     def _subject(self, number: int) -> Subject:
-        path = f"2026/{number:05d}/scan {number} \N{GREEK SMALL LETTER MU}.txt"
+        path = f"2026/{number // PER_PRUNE:05d}/{number:05d}/scan {number} \N{GREEK SMALL LETTER MU}.txt"
         content = self.random.randbytes(self.random.randint(200, 2000))
         mtime_ns = 1_770_000_000_000_000_000 + self.random.randrange(10**15)
         return Subject(number, path, content, mtime_ns, bundle=f"2026/bundle-{number // PER_PRUNE:05d}.tar")
@@ -73,14 +74,21 @@ class Battle:
         await self._schedule()
         self._damage()
         await self._run_in_vain()
+        folders = {endpoint: self.site.folders(endpoint) for endpoint in (DATA, CFS)}
         with self._somebody_writes():
             await self._run(kill=not self.here and self.seed % 3 == 0)
         self._look(FIRST_RUN)
+        for endpoint, before in folders.items():
+            if self.site.folders(endpoint) != before:
+                self.violations.append(f"seed {self.seed}: folders of {endpoint} went before their files")
         await self._change_minds()
         copies = self._copies()
+        changes = {endpoint: folder_changes(self.site, endpoint) for endpoint in (DATA, CFS)}
         await self._run(kill=not self.here and self.seed % 3 == 1)
         self._look("second run")
         self._look_at_the_end(copies)
+        wrong = folder_violations(self.site, self.shelves, self.subjects, changes)
+        self.violations += [f"seed {self.seed}, folders: {one}" for one in wrong]
 
     # the world
 
@@ -91,7 +99,8 @@ class Battle:
                 holds.append({"path": subject.path, "by": "adversary", "reason": "held"})
             if subject.fault == "held_by_scan":
                 holds.append({"scan": self._scan_name(subject), "by": "adversary", "reason": "held"})
-        self.site.configure(also_disk=True, longer={LONG_PROPOSAL: "3650d"}, holds=holds)
+        longer = {LONG_PROPOSAL: "3650d"}
+        self.site.configure(also_disk=True, longer=longer, remove_empty_folders=True, holds=holds)
 
     def _write_copies(self) -> None:
         for subject in self.subjects:
@@ -130,9 +139,9 @@ class Battle:
                 if dice < 0.35:
                     subject.fault = next(turn)
                     subject.goes = False
-                elif dice < 0.5:
-                    subject.later = next(later)
                 elif dice < 0.55:
+                    subject.later = next(later)
+                elif dice < 0.6:
                     # Whichever of the two goes first, the other one may miss it or may not.
                     subject.both, subject.goes = True, None if subject.goes else subject.goes
                 subject.proposal = {"held_by_proposal": HELD_PROPOSAL, "kept_longer_by_proposal": LONG_PROPOSAL}.get(
@@ -243,6 +252,8 @@ class Battle:
 
     async def _change_minds(self) -> None:
         """What happens while the files lie in the trash, until its time is over."""
+        for endpoint in (DATA, CFS):
+            self.site.age_folders(endpoint)
         taken_back = _endless(faults.LATER_ON_PRUNES)
         for bundle, group in self._grouped().items():
             for subject in group:
@@ -250,7 +261,7 @@ class Battle:
                     continue
                 if subject.later in faults.LATER_ON_FILES:
                     faults.LATER_ON_FILES[subject.later](self.site.roots, subject)
-                    subject.goes = subject.later == "path_taken"
+                    subject.goes = subject.later in faults.LATER_AND_GOES
                     if subject.later == "tape_flipped":
                         _may(one for one in group if one is not subject)
                 elif subject.later != "none":
@@ -282,6 +293,7 @@ class Battle:
         await self.site.api.patch(Prune, group[0].prune, change)
         for subject in group:
             subject.goes = False
+            subject.waits = how == "suspended"
 
     # the runs
 
@@ -348,6 +360,9 @@ class Battle:
             self.outcomes["gone" if gone and not subject.lost else "kept"] += 1
             if subject.goes and not gone:
                 self._violated(subject, "the end", "still there although nothing keeps it")
+            held = subject.later == faults.FOLDER_GONE and subject.goes is False and not subject.waits
+            if held and subject.content in trash:
+                self._violated(subject, "the end", "not put back although only its folder was gone")
             disk = self.shelves.at(CFS, subject.path)
             if subject.both and disk is None and not self.shelves.on_tape(subject):
                 self._violated(subject, "the end", "the last copy is gone")

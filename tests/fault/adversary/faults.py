@@ -6,6 +6,7 @@ Each fault changes the world and says in the subject what must follow from it.
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -119,6 +120,32 @@ def path_taken(roots: Roots, subject: Subject) -> None:
     put(roots[DATA] / subject.path, subject.foreign[-1], subject.mtime_ns + 9_000_000_000)
 
 
+def _folder(roots: Roots, subject: Subject) -> Path:
+    return (roots[DATA] / subject.path).parent
+
+
+def folder_touched(roots: Roots, subject: Subject) -> None:
+    """Somebody made and took away a file in the folder just now."""
+    os.utime(_folder(roots, subject))
+
+
+def folder_above_touched(roots: Roots, subject: Subject) -> None:
+    os.utime(_folder(roots, subject).parent)
+
+
+def folder_in_use(roots: Roots, subject: Subject) -> None:
+    """A file that is no scan lies beside; nothing was put there lately."""
+    subject.notes = _folder(roots, subject) / "notes.md"
+    put(subject.notes, b"beside the scan", subject.mtime_ns)
+    os.utime(_folder(roots, subject), ns=(subject.mtime_ns, subject.mtime_ns))
+
+
+def folder_gone(roots: Roots, subject: Subject) -> None:
+    """Somebody removed the empty folder while the file lies in the trash."""
+    with suppress(OSError):
+        _folder(roots, subject).rmdir()
+
+
 FileFault = Callable[[Roots, Subject], None]
 
 ON_FILES: dict[str, FileFault] = {
@@ -215,10 +242,26 @@ ON_PRUNES: dict[str, Callable[[PruneSpec], PruneSpec]] = {
 }
 """What is wrong with a whole Prune before the first run; none of its files may go."""
 
+FOLDER_GONE = "folder_gone_and_held"
 LATER_ON_FILES: dict[str, FileFault] = {
     "path_taken_and_held": path_taken,
-    **{one.__name__: one for one in (cfs_missing, cfs_flipped, tape_flipped, trash_exchanged, path_taken)},
+    FOLDER_GONE: folder_gone,
+    **{
+        one.__name__: one
+        for one in (
+            cfs_missing,
+            cfs_flipped,
+            tape_flipped,
+            trash_exchanged,
+            path_taken,
+            folder_touched,
+            folder_above_touched,
+            folder_in_use,
+        )
+    },
 }
+LATER_AND_GOES = ("path_taken", "folder_touched", "folder_above_touched", "folder_in_use")
+"""Of these, what keeps no file in the trash."""
 UNTOLD = "prune_untold"
 """A Prune whose Scans were not told yet; none of its files may go."""
 LATER_WORDS = ("held_by_path", "scan_suspended")

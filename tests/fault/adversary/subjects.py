@@ -16,6 +16,8 @@ class Subject:
 
     ``goes`` says whether the file must be gone in the end (True), must not (False), or may (None). ``lost`` says that
     the adversary itself took the scheduled content away. ``both``: it stands in a Prune of the disk copy too.
+    ``waits``: what lies in the trash stays there as long as its Prune is suspended. ``notes``: a file that the
+    adversary put beside it.
     """
 
     number: int
@@ -28,6 +30,8 @@ class Subject:
     goes: bool | None = True
     lost: bool = False
     both: bool = False
+    waits: bool = False
+    notes: Path | None = None
     prune: str = ""
     foreign: list[bytes] = field(default_factory=list)
     proposal: str | None = None

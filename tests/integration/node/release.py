@@ -15,20 +15,17 @@ from typing import Any
 import yaml
 
 from dichroism_crds.kinds import Scan
-from dichroism_crds.names import GROUP
 from tests.chart import CHART, OPERATOR, RELEASE
 from tests.cluster import Cluster, CommandError, processes
 from tests.cluster.image import project_image
+from tests.integration.installer import INSTALLER, administrator, rights
 from tests.samples import generate
 from tests.site import BEAMLINES, Site
 
-INSTALLER = "installer"
-"""Service account that may do in its namespace what its administrator may, and nothing else."""
 USER = 10001
 """User and group of the image; the folders of the endpoints are theirs."""
 SECRET = "credentials"
 PATIENCE_S = 300
-_RBAC = "rbac.authorization.k8s.io"
 
 
 class Release(Site):
@@ -167,13 +164,13 @@ class Release(Site):
         secrets = {"SCICAT_USERNAME": account.username, "SCICAT_PASSWORD": account.password}
         literals = [f"--from-literal={name}={value}" for name, value in secrets.items()]
         self.cluster.kubectl("create", "secret", "generic", SECRET, *literals, "-n", self.namespace)
-        wanted = [*_installer(self.namespace)]
+        wanted = [*administrator(self.namespace), *rights(self.namespace)]
         for name in self.endpoints:
-            wanted += _volume(self.namespace, name, self.mount(name))
+            wanted += volume(self.namespace, name, self.mount(name))
         self.cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(wanted))
 
 
-def _volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
+def volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
     """A volume that is a folder of this machine, and its claim: pods of the level `restricted` mount no folder."""
     size, modes = {"storage": "1Gi"}, ["ReadWriteMany"]
     volume = f"{namespace}-{name}"
@@ -193,36 +190,6 @@ def _volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
             "metadata": {"name": name, "namespace": namespace},
             "spec": claimed,
         },
-    ]
-
-
-def _installer(namespace: str) -> list[dict[str, Any]]:
-    """The account that installs: administrator of the namespace, with all rights on our kinds there, and no other.
-
-    It makes Roles, and nobody may give a right that he has not.
-    """
-    named = {"name": INSTALLER, "namespace": namespace}
-    kinds = {"apiGroups": [GROUP], "resources": ["*"], "verbs": ["*"]}
-    events = {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
-    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}
-    subjects = [{"kind": "ServiceAccount", **named}]
-
-    def bound(kind: str, name: str) -> dict[str, Any]:
-        metadata = {"name": f"{INSTALLER}-{name}", "namespace": namespace}
-        reference = {"apiGroup": _RBAC, "kind": kind, "name": name}
-        return {
-            "apiVersion": f"{_RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "subjects": subjects,
-            "roleRef": reference,
-        }
-
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
-        {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": named, "rules": [kinds, events, leases]},
-        bound("Role", INSTALLER),
-        bound("ClusterRole", "admin"),
     ]
 
 

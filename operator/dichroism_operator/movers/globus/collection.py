@@ -7,7 +7,7 @@ import errno
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from globus_sdk import TransferAPIError, TransferClient
 
@@ -120,12 +120,17 @@ class Collection:
 
     def list_folder(self, folder: str) -> dict[str, Entry]:
         """Entries of a folder by name; empty when it is not there."""
-        listed: list[Mapping[str, object]] = []
+        return {name: entry for page in self.pages(folder) for name, entry in page.items()}
+
+    def pages(self, folder: str) -> Iterator[dict[str, Entry]]:
+        """Entries of a folder by name, page by page."""
+        offset = 0
         while True:
-            page = self._page(folder, len(listed))
-            listed += page
+            page = self._page(folder, offset)
+            yield entries(page)
+            offset += len(page)
             if len(page) < PAGE:
-                return entries(listed)
+                return
 
     def _page(self, folder: str, offset: int) -> list[Mapping[str, object]]:
         def ask(client: TransferClient) -> list[Mapping[str, object]]:

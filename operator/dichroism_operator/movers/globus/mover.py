@@ -7,7 +7,7 @@ polls, ``reactions`` decides, ``settling`` gives the results; ``collection`` loo
 import threading
 import time
 from collections.abc import Collection as AbstractCollection
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from dichroism_crds.config import Endpoint
 from dichroism_crds.names import PRIVATE_DIR
 from dichroism_crds.paths import check_relative_path
 from dichroism_crds.reasons import Reason
-from dichroism_crds.timestamps import now, same_time
+from dichroism_crds.timestamps import now, same_time, to_ns
 from dichroism_operator import killpoints
 from dichroism_operator.movers.base import CopyState, CopyToVerify, FileStat, Progress, Task, TaskState
 from dichroism_operator.movers.closing import Closing
@@ -32,6 +32,7 @@ from dichroism_operator.movers.globus.preparing import clear_the_way, legal, loo
 from dichroism_operator.movers.globus.reactions import STUCK_GRACE_S, Do
 from dichroism_operator.movers.globus.results import RESOLUTION
 from dichroism_operator.movers.globus.settling import Settling, nothing_sent
+from dichroism_operator.movers.listing import Listed, What
 from dichroism_operator.movers.mount import Mount, private_path
 from dichroism_operator.movers.verifying import verify_copies
 
@@ -323,6 +324,23 @@ class GlobusMover(Closing):
             raise FileTrouble(Reason.SOURCE_MISSING, str(error)) from error
         except TooLargeError as error:
             raise FileTrouble(Reason.TOO_LARGE, str(error)) from error
+
+    def list_folder(self, endpoint: Endpoint, folder: str) -> Iterator[Listed]:
+        """Entries of a folder of users, page by page; the collection does not tell when an inode changed.
+
+        Raises:
+            PermissionError: the storage lets us in, but not there.
+            MoverUnavailable: it can't be told now.
+        """
+        collection = self._collection(endpoint)
+        collection.probe()
+        for page in collection.pages(folder):
+            for entry in page.values():
+                if entry.stat:
+                    modified_us = to_ns(entry.stat.modified_at) // 1000
+                    yield Listed(entry.name, What.FILE, entry.stat.size, modified_us)
+                else:
+                    yield Listed(entry.name, What.FOLDER if entry.is_folder else What.OTHER)
 
     def rename(self, endpoint: Endpoint, old: str, new: str) -> None:
         """Rename a regular file; at least one of the two paths is inside ``.dichroism/``."""

@@ -306,6 +306,29 @@ class SfapiMover(Closing):
         waiting = len(self._site.waiting_and_running())
         return f"logged in as {self._site.user()}, {bundles} bundles on {destination.name}, {waiting} jobs in the queue"
 
+    # looking, for those who compare
+
+    def bundle_names(self, tape: Endpoint) -> frozenset[str]:
+        """Names, without folders, of all bundles below the root of ``tape``: one command, no job, no tape is mounted.
+
+        Raises:
+            MoverUnavailable: the archive does not let us in, or does not answer.
+        """
+        names = self._site.tape_names(self._settings.hsi, tape.root_path) or []
+        return frozenset(name.rpartition("/")[2] for name in names if name.endswith(".tar"))
+
+    def read(self, near: Endpoint, path: str) -> bytes:
+        """A small file on the disk from which bundles are made, through the API.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            MoverUnavailable: it can't be read now.
+        """
+        content = self._site.read(f"{near.root_path}/{check_relative_path(path)}")
+        if content is None:
+            raise FileNotFoundError(path)
+        return content
+
 
 def _progress(flight: Flight | None) -> Progress:
     if flight is None:

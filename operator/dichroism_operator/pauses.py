@@ -1,0 +1,51 @@
+"""The word of an operator on what it waits for, as it stands in its Lease: written with each renewal, read by commands.
+
+So a person sees which lanes are paused without metrics or logs, and it costs no write of its own. What anybody may have
+written there is bounded and checked.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dichroism_crds.kinds import Step
+from dichroism_crds.names import ANNOTATION_PAUSED
+from dichroism_crds.reasons import Reason
+
+MOST_WORDS = 300
+MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The lane of one step of one beamline waits; ``text`` says for what, and begins with the reason where known."""
+
+    beamline: str
+    step: Step
+    text: str
+
+    @property
+    def reason(self) -> Reason | None:
+        """The reason that the text names."""
+        return next((one for one in Reason if f"waits: {one}," in self.text), None)
+
+
+def word(paused: Mapping[tuple[str, Step], str]) -> str:
+    """What the annotation says of the paused lanes; short enough for a Lease."""
+    told = sorted(paused.items())[:MOST]
+    return json.dumps({f"{beamline}/{step}": text[:MOST_WORDS] for (beamline, step), text in told})
+
+
+def of_lease(lease: Mapping[str, Any]) -> list[Pause]:
+    """The paused lanes that a Lease tells of; what makes no sense is left out."""
+    annotations = lease.get("metadata", {}).get("annotations") or {}
+    try:
+        told = json.loads(str(annotations.get(ANNOTATION_PAUSED, "{}")))
+        pairs = [(*str(key).partition("/")[::2], text) for key, text in told.items()][:MOST]
+    except (ValueError, AttributeError):
+        return []
+    steps = set(Step)
+    return [
+        Pause(name, Step(step), " ".join(str(text)[:MOST_WORDS].split())) for name, step, text in pairs if step in steps
+    ]
