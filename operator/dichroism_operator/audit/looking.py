@@ -45,7 +45,6 @@ class Looking:
     mover_of: Callable[[str], Mover]
     index: Index
     sight: Sight
-    moment: datetime
     progress: Progress = lambda *_: None
 
     # folders
@@ -188,7 +187,7 @@ class Looking:
     def _manifest(self, disk: Endpoint, name: str, bundle: str, made_us: int) -> None:
         path = f"{MANIFESTS}/{name}"
         try:
-            members = parse_manifest(self._content(disk, path).decode())
+            members = parse_manifest(self.content(disk, path).decode())
         except (BundleDamagedError, UnicodeDecodeError, MoverUnavailable, FileTrouble, OSError) as error:
             text = f"manifest {name} on {disk.name} can't be read: {_said(error)}. Its bundle still says what it holds"
             self.sight.miss(Place.MANIFESTS, text, path)
@@ -202,14 +201,21 @@ class Looking:
             ),
         )
 
-    def _content(self, disk: Endpoint, path: str) -> bytes:
+    def content(self, disk: Endpoint, path: str) -> bytes:
+        """A small file of the disk, read by whatever way there is.
+
+        Raises:
+            OSError, FileTrouble: it is not there, or can't be read.
+            MoverUnavailable: there is no way to it now.
+        """
         if disk.mount:
             with Mount(disk) as mount, mount.open(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
                 return file.read(MAX_MANIFEST_BYTES)
         assert self.beamline.archive
-        near, mover = self.mover_of(self.beamline.archive.destination), self.mover_of(disk.name)
+        near = self.mover_of(self.beamline.archive.destination)
         if isinstance(near, ReadsAtItsSite):
             return near.read(disk, path)
+        mover = self.mover_of(disk.name)
         if isinstance(mover, ReadsSmallFiles):
             return mover.read_https(disk, path)
         text = f"{disk.name} is not mounted here, and {type(mover).__name__} reads no files"

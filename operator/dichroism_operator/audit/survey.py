@@ -89,9 +89,7 @@ class Survey:
         return audited
 
     def _look(self, beamline: Beamline, audited: Audited) -> None:
-        looking = Looking(
-            self.config, beamline, self.mover_of, self.index, audited.sight, audited.started, self.progress
-        )
+        looking = Looking(self.config, beamline, self.mover_of, self.index, audited.sight, self.progress)
         if beamline.ingest and Place.CATALOGUE not in self.left_out:
             looking.at_catalogue(self.catalogue, location_of(beamline, beamline.ingest))
         looking.at_manifests()
