@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.pages import Page
 
-_LOOKS = re.compile(r"(kubectl (get|describe)|ls|find|cat|dichroism due)\b")
+_LOOKS = re.compile(r"(kubectl (get|describe)|ls|find|cat|dichroism (due|why))\b")
 """Commands that change nothing: asked again while they do not show what is promised, as a reader would."""
 _MARK = "-- end of command, exit code"
 

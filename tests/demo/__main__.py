@@ -235,6 +235,8 @@ export PATH='{kubectl_path().parent}:{PYTHON.parent}':"$PATH"
 
   cp README.md {site.mount("data631")}/my-scan.txt      # a file that is finished becomes a Scan
   kubectl get scans -w
+  dichroism why my-scan.txt        # its whole story, and what to do next
+  dichroism status
   kubectl get scans,transfers,prunes -o wide
   kubectl annotate scan --all --overwrite dichroism.als.lbl.gov/retry=Catalogued@$(date +%s)
 

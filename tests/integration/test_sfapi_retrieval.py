@@ -95,20 +95,20 @@ def test_what_is_not_there_or_another_content_is_told_and_asked_of_tape_again(ho
     assert nowhere.members["2026/-rf"].state == CopyState.MISSING
 
 
-@pytest.mark.parametrize("loss", ["file", "folder", "content"])
-def test_what_people_cleaned_up_or_changed_is_brought_anew(hop: SfapiHop, service: SfapiEmulator, loss: str) -> None:
+def test_what_people_cleaned_up_or_changed_is_brought_anew(hop: SfapiHop, service: SfapiEmulator) -> None:
     first = done(hop.sfapi, everything(hop))
     file = hop.source_root / first.members["2026/-rf"].path
-    if loss == "file":
-        file.unlink()
-    elif loss == "folder":
-        shutil.rmtree(hop.source_root / ".dichroism/restored")
-    else:
-        file.write_bytes(b"-RF")
-        hop.sfapi.retrievals.spoilt(everything(hop))
-    before = len(service.jobs())
-    require_all(hop, done(hop.sfapi, everything(hop)))
-    assert len(service.jobs()) == before + 1
+    for loss in ("file", "folder", "content"):
+        if loss == "file":
+            file.unlink()
+        elif loss == "folder":
+            shutil.rmtree(hop.source_root / ".dichroism/restored")
+        else:
+            file.write_bytes(b"-RF")
+            hop.sfapi.retrievals.spoilt(everything(hop))
+        before = len(service.jobs())
+        require_all(hop, done(hop.sfapi, everything(hop)))
+        assert len(service.jobs()) == before + 1, loss
 
 
 def test_a_damaged_bundle_gives_what_can_be_read(hop: SfapiHop) -> None:
@@ -119,18 +119,16 @@ def test_a_damaged_bundle_gives_what_can_be_read(hop: SfapiHop) -> None:
     assert CopyState.VERIFIED in states.values()
 
 
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [("NODE_FAIL", "NODE_FAIL"), ("TIMEOUT", "sfapi.time_limit"), ("CANCELLED by 1001", "somebody canceled it")],
-)
 def test_the_end_of_a_job_is_told_with_what_to_do_and_the_next_one_goes_on(
-    hop: SfapiHop, service: SfapiEmulator, state: str, said: str
+    hop: SfapiHop, service: SfapiEmulator
 ) -> None:
-    service.fault("end-job", state=state)
-    ended = done(hop.sfapi, everything(hop))
-    assert ended.state == Retrieval.FAILED
-    assert said in ended.message
-    assert "Run the same command again" in ended.message
+    ends = {"NODE_FAIL": "NODE_FAIL", "TIMEOUT": "sfapi.time_limit", "CANCELLED by 1001": "somebody canceled it"}
+    for state, said in ends.items():
+        service.fault("end-job", state=state)
+        ended = done(hop.sfapi, everything(hop))
+        assert ended.state == Retrieval.FAILED
+        assert said in ended.message
+        assert "Run the same command again" in ended.message
     require_all(hop, done(hop.sfapi, everything(hop)))
 
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from tests import cluster as clusters
 from tests.cluster import ClusterError
+from tests.fault.test_two_operators import leads
 from tests.site import BEAMLINES
 from tests.soak import evidence
 from tests.soak.account import Account, Fate, Tally, account, table
@@ -32,7 +33,7 @@ SHORT_S, LEAST_S, SHORT_LIMIT_S, SHORT_FILES = 150.0, 30.0, 480.0, 30
 SETTLE_S, ACCOUNT_S, RESERVE_S = 1800.0, 60.0, 150.0
 """Of a limit: for settling after the minutes that were asked for, for the account, for all that follows prune runs."""
 LIVE_S = 15.0
-LAST_RUNS = 5
+LAST_RUNS, BETWEEN_RUNS_S = 8, 3.0
 """Prune runs of each endpoint when all is quiet, at most: jobs prove copies, files go, the trash is emptied."""
 RESTORED = 25
 """Files of each beamline that are restored at the end, every one of which must come."""
@@ -84,7 +85,7 @@ def _run(soak: Soak, given: argparse.Namespace, until: float, pruned_until: floa
     with Routine(soak) as routine, Chaos(soak) as chaos:
         memory = _storm(soak, chaos, routine, until, once=given.short)
     _say(soak, "the troubles are over: instruments end, everything settles")
-    soak.end_writing()
+    ends = soak.end_writing()
     missing, late = [], ""
     try:
         _settle(soak)
@@ -96,7 +97,7 @@ def _run(soak: Soak, given: argparse.Namespace, until: float, pruned_until: floa
     if soak.prefect:
         shown = (soak.prefect.runs(f"new_file_{number}") for number in BEAMLINES.values())
         soak.counts["Scans shown in Prefect"] = sum(map(len, shown))
-    ends = {name: one.program.stop() for name, one in _end(soak)}
+    ends |= {name: one.program.stop() for name, one in _end(soak)}
     result = account(soak.evidence())
     logs = soak.tracebacks()
     if logs:
@@ -125,7 +126,7 @@ def _storm(soak: Soak, chaos: Chaos, routine: Routine, until: float, *, once: bo
             shown = now
             soak.look_for_gone(soak.written())
             soak.retry_suspicious(soak.objects("scans") or [])
-            if megabytes := soak.operator_mb():
+            if leads(soak.operator.program) and (megabytes := soak.operator_mb()):
                 memory.setdefault("operator in the beginning", megabytes)
             _say(soak, f"now wrong: {', '.join(chaos.in_force) or 'nothing'}")
         time.sleep(0.2)
@@ -185,16 +186,19 @@ def _speaks_of(scan: Told, sha256: str) -> bool:
 
 def _last_runs(soak: Soak, until: float) -> list[str]:
     """Prune what is due, and bring files back from tape; what did not come."""
-    for number in range(LAST_RUNS):
-        prune(soak, *SOURCES)
-        prune(soak, *DISKS)
-        soak.site.sfapi.wait_for_jobs()
-        let_time_pass(soak)
-        soak.look_for_gone(soak.written())
-        phases = Counter(one.get("status", {}).get("phase") for one in soak.objects("prunes") or [])
-        _say(soak, f"prune runs in fair weather: {dict(phases)} after {number + 1} of {LAST_RUNS} at most")
-        if set(phases) == {"Pruned"} or time.monotonic() > until:
-            break
+    # What is on disk is due later than the soak may last; whatever is due at the source goes.
+    for endpoints, enough in ((SOURCES, {"Pruned"}), (DISKS, {"Pruned", "Scheduled"})):
+        for number in range(LAST_RUNS):
+            prune(soak, *endpoints)
+            soak.site.sfapi.wait_for_jobs()
+            let_time_pass(soak)
+            soak.look_for_gone(soak.written())
+            found = [one for one in soak.objects("prunes") or [] if one["spec"]["endpoint"]["name"] in endpoints]
+            phases = Counter(one.get("status", {}).get("phase") for one in found)
+            _say(soak, f"prune runs in fair weather: {dict(phases)} after {number + 1} of {LAST_RUNS} at most")
+            if set(phases) <= enough or time.monotonic() > until:
+                break
+            time.sleep(BETWEEN_RUNS_S)
     return restore_some(soak, soak.rng, RESTORED, seconds=600)
 
 

@@ -19,6 +19,8 @@ from tests.site import BEAMLINES, GlobusSite
 from tests.soak.records import Entry, Found, Place, Planned, Told, ToldCopy, Written
 
 MANIFEST = "MANIFEST.tsv"
+_OURS = "type = 'TRANSFER' AND label LIKE 'dichroism %'"
+"""Tasks that carry a batch; those that delete from the trash have one label for all."""
 
 
 def written_of(beamline: str, outcome: Outcome, quiet_s: float) -> Written:
@@ -156,4 +158,4 @@ def entry_of(dataset: Mapping[str, Any]) -> Entry:
 def tasks_in(books: Path) -> list[str]:
     """Labels of the tasks of ours in the transfer service's database."""
     with closing(sqlite3.connect(f"file:{books}?mode=ro", uri=True)) as database:
-        return [label for (label,) in database.execute("SELECT label FROM task WHERE label LIKE 'dichroism %'")]
+        return [label for (label,) in database.execute(f"SELECT label FROM task WHERE {_OURS}")]

@@ -29,8 +29,8 @@ from tests.site import BEAMLINES, PYTHON, GlobusSite, Program, TapeSite
 from tests.soak import evidence
 from tests.soak.records import Key, World, Written
 
-QUIET_S, SOURCE_S, DISK_S = 2.0, 25.0, 60.0
-"""Quiet period, and retention at the source and on disk."""
+QUIET_S, SOURCE_S, DISK_S = 2.0, 25.0, 180.0
+"""Quiet period, and retention at the source and on disk. What is in a trash comes back if a needed copy goes."""
 AT_ONCE = 6
 EVERY_S = 1.0
 PLENTY = 10**6
@@ -182,8 +182,8 @@ class Soak:
         logs = {beamline: self._log_of(beamline) for beamline in BEAMLINES}
         return [one for name, log in logs.items() for one in evidence.read_outcomes(log, name, QUIET_S)]
 
-    def end_writing(self) -> None:
-        """Let the instruments finish what they have begun."""
+    def end_writing(self) -> dict[str, int]:
+        """Let the instruments finish what they have begun; their exit codes by name."""
         for writer in self._writers.values():
             if writer.poll() is None:
                 writer.send_signal(signal.SIGTERM)
@@ -192,7 +192,7 @@ class Soak:
                 writer.wait(90)
             except subprocess.TimeoutExpired:
                 writer.kill()
-                writer.wait()
+        return {f"instrument of {name}": writer.wait() for name, writer in self._writers.items()}
 
     # --- people and their commands
 

@@ -119,7 +119,7 @@ def test_scans_that_need_a_person_are_counted() -> None:
 
 def test_an_unfinished_scan_is_late_only_beyond_the_waits_of_the_configuration() -> None:
     told(judged(scans(unfinished=3, age=timedelta(hours=48))), OK, "3 unfinished, the oldest (bl402-old) for 2 days")
-    told(judged(scans(unfinished=3, age=timedelta(hours=50))), WARNING, "2 days", "describe scan bl402-old")
+    told(judged(scans(unfinished=3, age=timedelta(hours=50))), WARNING, "2 days", "dichroism why bl402-old")
     assert fine(judged(scans()))
 
 

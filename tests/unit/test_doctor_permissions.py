@@ -38,6 +38,7 @@ def test_the_chart_grants_exactly_what_is_asked_about() -> None:
         ("system:serviceaccount:als:dichroism-operator", Role.OPERATOR),
         ("system:serviceaccount:als:site-dichroism-pruner", Role.PRUNER),
         ("system:serviceaccount:als:dichroism-watcher", Role.WATCHER),
+        ("system:serviceaccount:als:dichroism-audit", Role.AUDIT),
         ("system:serviceaccount:als:default", Role.PERSON),
         ("jane-operator", Role.PERSON),
     ],

@@ -3,7 +3,6 @@
 These commands tell what the operator does, so what it works by counts before a file that happens to lie here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.config import Checked, Config, check_file, check_text
-from dichroism_operator.commands.options import EXIT_CONFIG
+from dichroism_operator.commands.options import refuse
 
 CONFIG_MAP, KEY = "dichroism-config", "config.yml"
 """What a release named dichroism of the chart makes; a release of another name needs --config."""
@@ -47,7 +46,7 @@ async def config_at_hand(api: Api, named: Path | None) -> AtHand:
         if Path(KEY).exists():
             return _usable(check_file(Path(KEY)), KEY)
         text = f"no ConfigMap {CONFIG_MAP} can be read ({error.message}) and no {KEY} is here. Name one with --config"
-        raise _refused([text]) from error
+        refuse(text)
 
 
 async def config_of_cluster(api: Api) -> AtHand:
@@ -63,11 +62,5 @@ async def config_of_cluster(api: Api) -> AtHand:
 
 def _usable(checked: Checked, source: str) -> AtHand:
     if checked.config is None:
-        raise _refused(checked.errors)
+        refuse("\n".join(checked.errors))
     return AtHand(checked.config, source)
-
-
-def _refused(lines: Sequence[str]) -> SystemExit:
-    for line in lines:
-        click.echo(line, err=True)
-    return SystemExit(EXIT_CONFIG)

@@ -14,7 +14,7 @@ from dichroism_operator.doctor.shared import Shared
 ANSWER_S = 10.0
 """Seconds within which a server that works answers a small question."""
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-_ACCOUNT = re.compile(r"system:serviceaccount:[^:]+:.+-(operator|pruner|watcher|flight)\Z")
+_ACCOUNT = re.compile(r"system:serviceaccount:[^:]+:.+-(operator|pruner|watcher|flight|audit)\Z")
 _SEE = "See kubernetes/api"
 
 
@@ -25,6 +25,7 @@ class Role(StrEnum):
     PRUNER = "pruner"
     WATCHER = "watcher"
     FLIGHT = "flight"
+    AUDIT = "audit"
     PERSON = "person"
     """None of them: a person with an account of their own."""
 

@@ -74,7 +74,7 @@ class Use:
         match role:
             case Role.OPERATOR:
                 return self.is_destination
-            case Role.WATCHER:
+            case Role.WATCHER | Role.AUDIT:
                 return False
             case Role.PRUNER:
                 return None if self.is_pruned else False

@@ -12,6 +12,7 @@ from dichroism_crds import heartbeat
 from dichroism_crds.client import Api
 from dichroism_crds.names import GROUP, OPERATOR_LEASE, STOP_PRUNE_CONFIGMAP
 from dichroism_operator.archive_request import config_map_name
+from dichroism_operator.audit import result as audit
 from dichroism_operator.doctor.check import Check, Finding, Findings, not_checked, ok, problem
 from dichroism_operator.doctor.cluster import Role
 from dichroism_operator.doctor.kubernetes import asking
@@ -43,7 +44,7 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
     Args:
         role: which program.
         namespace: where it works.
-        beamlines: names of the beamlines, each of which has Leases for pruning, its watcher and its flight checks.
+        beamlines: names of the beamlines; each has Leases for pruning, its watcher, its flight checks and its audits.
     """
     match role:
         case Role.OPERATOR:
@@ -56,6 +57,7 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
                 *_lease(OPERATOR_LEASE),
                 *(Permission(_LEASES, "leases", "get", heartbeat.lease_name(one)) for one in beamlines),
                 *(Permission(_LEASES, "leases", "get", flight.lease_name(one)) for one in beamlines),
+                *(Permission(_LEASES, "leases", "get", audit.lease_name(one)) for one in beamlines),
                 Permission("", "events", "create"),
                 *(Permission("", "configmaps", "get", config_map_name(one)) for one in beamlines),
                 Permission("", "configmaps", "get", STOP_PRUNE_CONFIGMAP),
@@ -79,6 +81,12 @@ def needed(role: Role, namespace: str, beamlines: Iterable[str]) -> tuple[Permis
             return (
                 Permission(_LEASES, "leases", "create"),
                 *(Permission(_LEASES, "leases", "patch", flight.lease_name(one)) for one in beamlines),
+            )
+        case Role.AUDIT:
+            return (
+                *_all(GROUP, ["scans", "prunes"], ["list"]),
+                Permission(_LEASES, "leases", "create"),
+                *(Permission(_LEASES, "leases", "patch", audit.lease_name(one)) for one in beamlines),
             )
         case Role.PERSON:
             return ()
