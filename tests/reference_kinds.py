@@ -19,6 +19,8 @@ ANNOTATIONS = {
     names.ANNOTATION_UNDO: "Prune, by `dichroism prune undo`: its trash is put back, and nothing of it goes meanwhile.",
     names.ANNOTATION_CLOSED: "Transfer to tape: which limit closed its bundle, or who asked for it.",
     names.ANNOTATION_REPLACES: "Prune: the name of the Prune in whose place a command put it.",
+    names.ANNOTATION_PAUSED: "The operator's Lease: steps that wait for an outside system, and why, as JSON.",
+    names.ANNOTATION_HOLD: "Scan and Prune, by `dichroism hold`: who suspended it, why, and until when, as JSON.",
     names.ANNOTATION_MOVED_TO: "Scan, by the watcher: where its file lies now, which was moved after it was copied.",
 }
 
