@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dichroism_crds.client import ApiError
 from dichroism_crds.config import Endpoint
 from dichroism_crds.kinds import Checksum, ConditionStatus, Copy, Scan, Step
 from dichroism_crds.reasons import Reason
@@ -78,6 +79,9 @@ class TapeAdoption:
             searches = await self._find(scans)
             await asyncio.gather(*(self._clear(one.scan) for one in searches if not one.records))
             await self._prove([one for one in searches if one.records])
+        except ApiError as error:
+            log.warning("lane %s: earlier tape copies wait for the Kubernetes API: %s", self._lane.name, error)
+            self._later |= dict.fromkeys(names, time.monotonic() + AGAIN_S)
         except Exception:
             log.exception("lane %s: earlier tape copies could not be looked up, tried again", self._lane.name)
             self._later |= dict.fromkeys(names, time.monotonic() + AGAIN_S)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from dichroism_crds.client import NotFound
+from dichroism_crds.client import ApiError, NotFound
 from dichroism_crds.config import Beamline, Ingest
 from dichroism_crds.kinds import Copy, Dataset, Scan, Step
 from dichroism_crds.reasons import EventReason, Reason
@@ -101,6 +101,9 @@ class CatalogueLane(StepLane):
                 self.context.board.drop(name)
                 return
             await self.work(scan)
+        except ApiError as error:
+            log.warning("%s: Scan %s waits for the Kubernetes API: %s", self.name, name, error, extra={"scan": name})
+            await asyncio.sleep(1)
         except Exception:
             log.exception("%s: Scan %s: unexpected error, tried again", self.name, name, extra={"scan": name})
             await asyncio.sleep(1)

@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from dichroism_crds.client import NotFound
+from dichroism_crds.client import ApiError, NotFound
 from dichroism_crds.kinds import Content, Scan, ScanPhase, Step
 from dichroism_crds.names import LABEL_ORIGIN, Origin
 from dichroism_operator import entries, killpoints, lifecycle
@@ -141,6 +141,9 @@ class PictureLane(Lane):
             self._outages = 0
         except NotFound:
             self._settled.pop(name, None)
+        except ApiError as error:
+            log.warning("the plot of Scan %s waits for the Kubernetes API: %s", name, error, extra={"scan": name})
+            queue[name] = _Wanted(False, wanted.tries, time.monotonic() + _AGAIN_S)
         except CatalogueUnavailable as outage:
             self._pause(outage)
             queue[name] = _Wanted(fresh=False, tries=wanted.tries)

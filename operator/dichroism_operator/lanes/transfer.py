@@ -244,6 +244,10 @@ class TransferLane(StepLane):
             await asyncio.to_thread(self.mover.forget, one.task.submission_id)
             self.running.pop(one.transfer.name, None)
             BYTES_COPIED.labels(self.label).inc(progress.bytes)
+        except ApiError as error:
+            log.warning("%s: its results wait for the Kubernetes API: %s", one.transfer.name, error)
+            one.finishing = None
+            await asyncio.sleep(1)
         except Exception:
             log.exception("%s: its results could not be recorded, it is polled again", one.transfer.name)
             one.finishing = None
