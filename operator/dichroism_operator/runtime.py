@@ -64,8 +64,8 @@ class Operator:
     ) -> None:
         """``lease_s``: when another process may take over from one that died; ``sweep_s``: time between LIST sweeps."""
         self.config = config
-        self.lease_s = lease_s
         self.api = api
+        self.lease = Lease(api, OPERATOR_LEASE, identity(), lease_s)
         self.health = health
         self.failed = False
         self.board = Board()
@@ -77,7 +77,7 @@ class Operator:
         self.context = Context(api, config, self.board, self.writer, self.recorder, paused, self.feed)
         movers = build_movers(config)
         self._slots = build_slots(config)
-        catalogue = build_catalogue(self.config)
+        catalogue = build_catalogue(self.config, self.lease.check_held)
         self.transfer_lanes = [
             lane for beamline in config.beamlines.values() for lane in self._transfer_lanes(beamline, movers, catalogue)
         ]
@@ -151,10 +151,9 @@ class Operator:
             asyncio.create_task(self._watch(stop), name="watch"),
             asyncio.create_task(self.recorder.run(), name="events"),
         ]
-        lease = Lease(self.api, OPERATOR_LEASE, identity(), self.lease_s)
-        lease.say = lambda: {ANNOTATION_PAUSED: pauses.word(self.context.pauses)}
+        self.lease.say = lambda: {ANNOTATION_PAUSED: pauses.word(self.context.pauses)}
         try:
-            await self._lead(lease, stop, background)
+            await self._lead(stop, background)
         finally:
             for task in background:
                 task.cancel()
@@ -163,7 +162,7 @@ class Operator:
                 async with asyncio.timeout(FLUSH_S):
                     await self._end()
             LEADER.set(0)
-            await lease.release()
+            await self.lease.release()
 
     async def _check_schema(self, stop: asyncio.Event) -> None:
         """Wait until the CRDs are new enough: with older ones nothing is done, and the message says why."""
@@ -205,20 +204,20 @@ class Operator:
         if self.feed:
             self.feed.observe(scan)
 
-    async def _lead(self, lease: Lease, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
+    async def _lead(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
         ending = asyncio.create_task(stop.wait(), name="stop")
-        acquiring = asyncio.create_task(lease.acquire(), name="lease")
+        acquiring = asyncio.create_task(self.lease.acquire(), name="lease")
         await asyncio.wait([ending, acquiring], return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             acquiring.cancel()
             return
         LEADER.set(1)
-        holding = asyncio.create_task(lease.hold(), name="lease")
+        holding = asyncio.create_task(self.lease.hold(), name="lease")
         # The first LIST shows everything; lanes that start with it plan nothing twice.
         self.health.lanes = {lane.name: lane for lane in (self.sweep, *self.lanes)}
         lanes = [asyncio.create_task(lane.run(), name=lane.name) for lane in (self.sweep, *self.lanes)]
         if self.mirror:
-            self.mirror.begin(lease.annotations)
+            self.mirror.begin(self.lease.annotations)
             lanes.append(asyncio.create_task(self.mirror.run(), name=self.mirror.name))
         background.extend(lanes)
         log.info("working on namespace %s with %d lanes", self.api.namespace, len(lanes))

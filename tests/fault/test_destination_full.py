@@ -72,7 +72,7 @@ def test_a_full_destination_pauses_its_lane_alone_until_there_is_space(full_endp
         site.wait_for(lambda: _others_succeeded(site), "the other beamline succeeded")
         lane = transfer.name.rpartition("-")[0]
         paused = f'dichroism_lane_paused{{lane="{lane}",reason="DestinationFull"}}'
-        assert metric(port, paused) == 1
+        site.wait_for(lambda: metric(port, paused) == 1, "the lane is paused")  # now and then it tries again
         assert endpoint in transfer.status.message
         assert [(one.status, one.reason) for one in transfer.status.conditions] == [
             (ConditionStatus.FALSE, Reason.DESTINATION_FULL)

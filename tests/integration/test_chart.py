@@ -154,7 +154,7 @@ def restricted(cluster: Cluster, installed: str) -> str:
 
 def test_every_pod_passes_pod_security_restricted(cluster: Cluster, restricted: str) -> None:
     wanted = pods(restricted)
-    assert len(wanted) == 2 + len(PRUNED) + len(BEAMLINES)
+    assert len(wanted) == 2 + len(PRUNED) + len(BEAMLINES) + 1  # operator, watcher, prunes, flight checks, audit
     for pod in wanted:
         apply(cluster, [pod], "--dry-run=server")
 

@@ -1,11 +1,15 @@
 """Which catalogue the configuration names."""
 
+from collections.abc import Callable
+
 from dichroism_crds.config import Config
 from dichroism_operator.catalogue.base import Catalogue
 
 
-def build_catalogue(config: Config) -> Catalogue | None:
+def build_catalogue(config: Config, before_change: Callable[[], None] = lambda: None) -> Catalogue | None:
     """The catalogue of this process; None where the configuration has none.
+
+    ``before_change`` is called right before every request that changes something, and may raise to prevent it.
 
     Raises:
         ValueError: its URL carries a password.
@@ -14,4 +18,5 @@ def build_catalogue(config: Config) -> Catalogue | None:
         return None
     from dichroism_operator.catalogue.scicat import SciCatCatalogue  # a large library, which most commands do without
 
-    return SciCatCatalogue(config.scicat.url, config.scicat.page_url, pid_prefix=config.scicat.pid_prefix)
+    scicat = config.scicat
+    return SciCatCatalogue(scicat.url, scicat.page_url, pid_prefix=scicat.pid_prefix, before_change=before_change)

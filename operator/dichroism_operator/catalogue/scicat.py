@@ -56,8 +56,12 @@ class SciCatCatalogue:
         pid_prefix: str = "",
         credentials: Callable[[], Credentials] = credentials_from_environment,
         timeout: Timeout = DEFAULT_TIMEOUT,
+        before_change: Callable[[], None] = lambda: None,
     ) -> None:
         """``url`` is the base of the API, ``page_url`` that of the pages for people.
+
+        ``before_change`` is called right before every request that changes something: SciCat has no unique keys for
+        what belongs to a dataset, so a process that stood still must not go on with what it had read before.
 
         Raises:
             ValueError: the URL carries a user or password.
@@ -68,6 +72,7 @@ class SciCatCatalogue:
         self._page_url = page_url
         self._pid_prefix = pid_prefix
         self._timeout = timeout
+        self._before_change = before_change
         self._local = threading.local()
         self._logins = LoginKeeper(url, credentials, self._http, timeout)
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
@@ -155,7 +160,7 @@ class SciCatCatalogue:
         with self._locks[hash(pid) % _LOCKS]:
             login = self._logins.current()
             for _ in range(_LOGINS_PER_SEQUENCE):
-                client = SciCatClient(self._url, login.token, self._http(), self._timeout, pid)
+                client = SciCatClient(self._url, login.token, self._http(), self._timeout, pid, self._before_change)
                 try:
                     return sequence(Conversation(client, pid, login.groups, about, self._form))
                 except TokenRejectedError:

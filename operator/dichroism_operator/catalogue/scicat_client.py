@@ -8,6 +8,7 @@ rejected the conversation is over, because what was read before (an empty list, 
 
 import json
 import os
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -137,8 +138,18 @@ def server_message(answer: Any, *secrets: str) -> str:
 class SciCatClient(ScicatClient):
     """One dataset, one token. Methods named as in pyscicat are pyscicat's; the others are what it lacks."""
 
-    def __init__(self, base_url: str, token: str, http: requests.Session, timeout: Timeout, pid: str) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        http: requests.Session,
+        timeout: Timeout,
+        pid: str,
+        before_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``before_change`` is called right before every request that changes something, and may raise."""
         super().__init__(base_url, token=token)
+        self._before_change = before_change
         self._http = http
         self._timeout = timeout
         self._pid = pid
@@ -153,6 +164,8 @@ class SciCatClient(ScicatClient):
         self, method: str, endpoint: str, operation: str, body: Any = None, params: dict[str, str] | None = None
     ) -> Any:
         url = f"{self._base_url.rstrip('/')}/{endpoint}"
+        if method != "GET":
+            self._before_change()
         try:
             status, answer = send(self._http, method, url, self._timeout, token=self._token, body=body, params=params)
         except CatalogueError as error:

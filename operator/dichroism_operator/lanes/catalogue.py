@@ -24,6 +24,7 @@ from dichroism_operator.catalogue.base import Catalogue, DatasetRef
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.lanes.base import Context, StepLane, unless_changed
 from dichroism_operator.lanes.pictures import NO_PICTURE, PictureLane
+from dichroism_operator.lease import LeaseLostError
 from dichroism_operator.metrics import STEPS_DONE
 from dichroism_operator.previews.describer import Described, Describer, stem_of
 from dichroism_operator.recorder import About
@@ -101,8 +102,8 @@ class CatalogueLane(StepLane):
                 self.context.board.drop(name)
                 return
             await self.work(scan)
-        except ApiError as error:
-            log.warning("%s: Scan %s waits for the Kubernetes API: %s", self.name, name, error, extra={"scan": name})
+        except (ApiError, LeaseLostError) as error:
+            log.warning("%s: Scan %s is tried again: %s", self.name, name, error, extra={"scan": name})
             await asyncio.sleep(1)
         except Exception:
             log.exception("%s: Scan %s: unexpected error, tried again", self.name, name, extra={"scan": name})

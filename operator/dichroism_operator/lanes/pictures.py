@@ -18,6 +18,7 @@ from dichroism_operator import entries, killpoints, lifecycle
 from dichroism_operator.catalogue.base import ADDING, REMOVING, Catalogue, Picture
 from dichroism_operator.catalogue.errors import CatalogueUnavailable, DatasetGone, EntryRefused
 from dichroism_operator.lanes.base import Context, Lane, backoff_s
+from dichroism_operator.lease import LeaseLostError
 from dichroism_operator.metrics import PICTURES
 from dichroism_operator.previews.describer import Describer
 
@@ -141,8 +142,8 @@ class PictureLane(Lane):
             self._outages = 0
         except NotFound:
             self._settled.pop(name, None)
-        except ApiError as error:
-            log.warning("the plot of Scan %s waits for the Kubernetes API: %s", name, error, extra={"scan": name})
+        except (ApiError, LeaseLostError) as error:
+            log.warning("the plot of Scan %s waits: %s", name, error, extra={"scan": name})
             queue[name] = _Wanted(False, wanted.tries, time.monotonic() + _AGAIN_S)
         except CatalogueUnavailable as outage:
             self._pause(outage)

@@ -72,7 +72,11 @@ class Server:
         return application
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        path, body = request.rel_url.raw_path, await request.read()
+        path = request.rel_url.raw_path
+        try:
+            body = await request.read()
+        except ConnectionResetError:  # whoever asked was killed meanwhile
+            raise web.HTTPBadRequest from None
         self._scheduler.look()
         if path.startswith(control.PREFIX):
             return await self._control(request.method, path, body)

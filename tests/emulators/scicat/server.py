@@ -102,7 +102,10 @@ class Server:
         return application
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionResetError:  # whoever asked was killed meanwhile
+            raise web.HTTPBadRequest from None
         path = request.rel_url.raw_path
         if path.startswith("/__"):
             return self._respond(self._control(request, path, body))

@@ -261,7 +261,7 @@ def test_scans_and_prunes_that_need_a_person_are_counted(site: Site, doctor: Cal
     answer = doctor("kubernetes/scans", "kubernetes/prunes")
     other = doctor("kubernetes/scans", "kubernetes/prunes", options=("--beamline", "BL631"))
     kubectl(site, "delete", "scans,prunes", "--all")
-    answer.assert_found("kubernetes/scans", "problem", "BL402: 1 Scan is Failed", "describe scan")
+    answer.assert_found("kubernetes/scans", "problem", "BL402: 1 Scan is Failed", "dichroism why")
     answer.assert_found("kubernetes/scans", "warning", "BL402: 1 Scan is Refused", "status.phase=Refused")
     answer.assert_found("kubernetes/scans", "ok", "BL402: 1 unfinished, the oldest (waiting-scan)")
     answer.assert_found("kubernetes/prunes", "warning", "1 file kept although due (CopyMissing 1)", "runbook")

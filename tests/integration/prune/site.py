@@ -123,7 +123,7 @@ class Site:
 
     def scans_of(self, paths: Sequence[str]) -> list[Scan]:
         """Like :meth:`finished_scans`, for files at these paths."""
-        bodies = {path: path.encode() * (number + 1) for number, path in enumerate(paths)}
+        bodies = {path: f"content of {path} ".encode() * (number + 1) for number, path in enumerate(paths)}
         for path, body in bodies.items():
             for name in ("data402", "nersc402"):
                 write(self.roots[name], path, body)

@@ -77,8 +77,9 @@ def lose_tape(site: Site) -> None:
 def spoil_tape(site: Site) -> None:
     file = site.roots["hpss402"] / BUNDLE
     body = file.read_bytes()
-    assert b"2026/scan 0" in body
-    file.write_bytes(body.replace(b"2026/scan 0", b"2026/scan ?"))
+    content = f"content of {FIRST}".encode()
+    assert content in body
+    file.write_bytes(body.replace(content, content.upper()))
 
 
 def unmount_cfs(site: Site) -> None:
