@@ -19,7 +19,7 @@ import yaml
 from dichroism_crds import timestamps
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ORIGIN, PRIVATE_DIR, scan_name
 from dichroism_crds.schema import crd_documents, crd_yaml
-from dichroism_watcher.journal_file import JournalFile, Row
+from dichroism_watcher.journal_file import JournalError, JournalFile, Row
 from tests.cluster import Cluster
 from tests.samples import generate, write_filler
 
@@ -143,7 +143,10 @@ class Site:
 
     def until_journalled(self, file: Path, *, safe: bool = False) -> None:
         def there() -> bool:
-            row = self.row(file)
+            try:
+                row = self.row(file)
+            except JournalError:  # a new journal is there before its tables are
+                return False
             return row is not None and row.safe == safe and row.gone_at is None
 
         self.until(there, f"{file} is not in the journal")
