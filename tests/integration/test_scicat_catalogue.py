@@ -173,7 +173,7 @@ def test_eight_threads_on_scans_of_their_own_do_not_disturb_each_other(emulator:
     asked_for = emulator.requests()[asked:]
     logins = [request for request in asked_for if request["url"].endswith("auth/login")]
     refused = [request for request in asked_for if request["status"] in (401, 403)]
-    assert 1 <= len(logins) <= 1 + bool(refused), asked_for  # one for all, and one more for all if its token was rejected
+    assert 1 <= len(logins) <= 1 + bool(refused), asked_for  # all share each token
 
 
 def test_two_operators_on_the_same_scan_end_with_one_dataset(emulator: SciCatEmulator) -> None:
