@@ -1,9 +1,11 @@
 """Access to the Kubernetes API: typed calls on the three kinds, and plain ones on the few built-in objects we read.
 
 The official client does connection, TLS and credentials; paths and bodies are ours, because its generated models know
-nothing of our kinds. No retries in here: every caller has a loop that knows better when to ask again.
+nothing of our kinds. No retries in here but of questions that the server puts off for a moment: every caller has a loop
+that knows better when to ask again.
 """
 
+import asyncio
 import base64
 import json
 import os
@@ -30,6 +32,8 @@ R = TypeVar("R", bound=Resource)
 CONNECTIONS = 32
 """Simultaneous connections; without a limit a burst opens thousands and the API server swells to gigabytes."""
 REQUEST_TIMEOUT_S = 30.0
+QUESTIONS_AGAIN, IN_A_MOMENT_S = 10, 2.0
+"""How often a question is put again that the server puts off, and for how long it may do so, s."""
 WATCH_S = 300
 """After this long the server ends a watch, and the next one begins: no stream lives long enough to die unnoticed."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -186,9 +190,31 @@ class Api:
     ) -> dict[str, Any]:
         """One plain request; ``path`` starts with ``/api`` or ``/apis``.
 
+        A question that the server asks to put again in a moment is put again, as other clients of Kubernetes do: a kind
+        is served only some seconds after the server is ready ("storage is (re)initializing").
+
         Raises:
             ApiError: anything but a 2xx answer, as the subclass that says what to do about it.
         """
+        for _ in range(QUESTIONS_AGAIN):
+            try:
+                return await self._request(method, path, query, body, content_type, accept, timeout)
+            except Unavailable as error:
+                if method != "GET" or error.status != 429 or not 0 < (error.retry_after or 0) <= IN_A_MOMENT_S:
+                    raise
+                await asyncio.sleep(error.retry_after or 0)
+        return await self._request(method, path, query, body, content_type, accept, timeout)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Any,
+        content_type: str,
+        accept: str,
+        timeout: float,  # noqa: ASYNC109 - handed to the HTTP client
+    ) -> dict[str, Any]:
         headers = await self._headers(method, path, accept, content_type)
         url = f"{self.client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:

@@ -70,6 +70,14 @@ async def test_a_refusal_says_when_to_come_back(proxy: ApiProxy, api: Api) -> No
     assert (caught.value.status, caught.value.retry_after) == (429, 7)
 
 
+async def test_a_question_that_is_put_off_for_a_moment_is_put_again(proxy: ApiProxy, api: Api) -> None:
+    proxy.fault(Action.REFUSE, status=429, retry_after=1)
+    assert not await there(api, "one")
+    proxy.fault(Action.REFUSE, status=429, retry_after=1)
+    with pytest.raises(Unavailable):  # never a write: its caller decides
+        await create(api, "one")
+
+
 async def test_in_an_outage_nobody_listens_and_after_it_everything_is_as_before(proxy: ApiProxy, api: Api) -> None:
     await create(api, "one")
     proxy.outage()

@@ -14,8 +14,9 @@ from tests.unit.scan_cases import config
 @pytest.fixture
 def operator() -> Operator:
     """An operator whose lanes are there and were not started."""
-    health = Health()
-    operator = Operator(config(), Api.__new__(Api), health)  # the API is never asked for anything
+    health, api = Health(), Api.__new__(Api)  # the API is never asked for anything
+    api.namespace = "als"
+    operator = Operator(config(), api, health)
     health.lanes = {lane.name: lane for lane in operator.lanes}
     return operator
 
