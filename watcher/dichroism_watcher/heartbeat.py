@@ -12,7 +12,8 @@ from dichroism_crds import timestamps
 from dichroism_crds.client import Api, ApiError
 from dichroism_crds.heartbeat import Heartbeat, lease_name, leave
 
-EVERY_S = 30.0
+FIRST_S, EVERY_S = 1.0, 30.0
+"""Between two words, s: the first after the start, then twice as long each time, up to the second."""
 TOKEN_LEFT = timedelta(days=14)
 """A token that ends sooner is told of: somebody has to make another, on another host."""
 
@@ -36,10 +37,12 @@ class Heart:
 
     async def beat(self, words: Callable[[], Mapping[str, Heartbeat]]) -> None:
         """Write the word of each beamline, by name, again and again until cancelled."""
+        pause = min(FIRST_S, self._every_s)  # soon after the start the first pass is news
         while True:
             for beamline, word in words().items():
                 await self._write(beamline, word)
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._every_s)
 
     async def _write(self, beamline: str, word: Heartbeat) -> None:
         name = lease_name(beamline)
