@@ -29,6 +29,8 @@ from tests.emulators.globus.settings import Limits, collections_of
 from tests.emulators.scicat.process import SciCatEmulator
 from tests.emulators.sfapi.process import SfapiEmulator
 
+CREDENTIALS = "dichroism-credentials"
+"""Name of the Secret of the chart's jobs."""
 R = TypeVar("R", bound=Resource)
 
 BEAMLINES = {"BL402": "402", "BL631": "631"}
@@ -156,19 +158,28 @@ class Site:
         return self.folder / "config.yml"
 
     def install(self, document: Mapping[str, Any] | None = None, **values: Any) -> None:
-        """Start the catalogue, write the config, install the chart."""
+        """Start the catalogue, write the config, install the chart, whose jobs get the credentials as a Secret."""
         if not self.scicat.url:
             self.scicat.start()
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": CREDENTIALS},
+            "stringData": self._secrets(),
+        }
+        self.cluster.kubectl("apply", "-n", self.namespace, "-f", "-", input=json.dumps(secret))
         chosen = dict(document or self.document())
         self.config_file.write_text(yaml.safe_dump(chosen, sort_keys=False))
-        chart.install(self.cluster, self.namespace, chosen, **values)
+        chart.install(self.cluster, self.namespace, chosen, **{"existingSecret": CREDENTIALS, **values})
+
+    def _secrets(self) -> dict[str, str]:
+        return {"SCICAT_USERNAME": self.scicat.account.username, "SCICAT_PASSWORD": self.scicat.account.password}
 
     def environment(self, account: str) -> dict[str, str]:
         """Environment of a program that runs as a service account of the chart."""
-        secrets = {"SCICAT_USERNAME": self.scicat.account.username, "SCICAT_PASSWORD": self.scicat.account.password}
         return (
             self.cluster.environment()
-            | secrets
+            | self._secrets()
             | {
                 "KUBECONFIG": str(self.cluster.kubeconfig_for(self.namespace, account)),
                 "DICHROISM_NAMESPACE": self.namespace,

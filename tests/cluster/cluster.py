@@ -14,7 +14,8 @@ from tests.cluster.errors import ClusterError, CommandError
 from tests.cluster.programs import helm_path
 from tests.cluster.state import MARK, State
 
-TOKEN_HOURS = 24
+TOKEN_DAYS = 30
+"""Long enough that a watcher does not ask for another token."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,11 @@ class Cluster:
     def kubeconfig_for(self, namespace: str, service_account: str) -> Path:
         """A kubeconfig that acts as a service account, so that RBAC applies to whoever uses it.
 
-        The token comes from the TokenRequest API and is valid for 24 hours. ``namespace`` is the default namespace.
+        The token comes from the TokenRequest API and is valid for 30 days. ``namespace`` is the default namespace.
         """
         view = json.loads(self.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
-        token = self.kubectl("create", "token", service_account, "-n", namespace, f"--duration={TOKEN_HOURS}h").strip()
+        duration = f"--duration={24 * TOKEN_DAYS}h"
+        token = self.kubectl("create", "token", service_account, "-n", namespace, duration).strip()
         path = self.state.folder / "kubeconfigs" / f"{namespace}.{service_account}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o600)
