@@ -64,7 +64,7 @@ class Lease:
         holder = spec.get("holderIdentity") or ""
         record = (holder, str(spec.get("renewTime")))
         if record != self._seen:
-            self._seen, self._seen_at = record, asked
+            self._seen, self._seen_at = record, time.monotonic()  # when it was seen: the answer may have taken long
         expired = asked - self._seen_at > float(spec.get("leaseDurationSeconds") or self._duration_s)
         if holder not in ("", self.holder) and not expired:
             return False
