@@ -284,6 +284,7 @@ class PruneWork:
                 if decision.suspended(self.prune):
                     self.account.kept.update({entry.index: KeptReason.SUSPENDED for entry in batch})
                     continue
+                self.run.gate.before_file()  # the last look may have taken long
                 await self.trash.delete(batch)
                 for entry in batch:
                     self.audit.note(Action.DELETED, entry.item.path, entry.found.size)
