@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -32,8 +33,8 @@ R = TypeVar("R", bound=Resource)
 CONNECTIONS = 32
 """Simultaneous connections; without a limit a burst opens thousands and the API server swells to gigabytes."""
 REQUEST_TIMEOUT_S = 30.0
-QUESTIONS_AGAIN, IN_A_MOMENT_S = 10, 2.0
-"""How often a question is put again that the server puts off, and for how long it may do so, s."""
+IN_A_MOMENT_S = 2.0
+"""A question that the server puts off for no longer is put again, until its time limit."""
 WATCH_S = 300
 """After this long the server ends a watch, and the next one begins: no stream lives long enough to die unnoticed."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -196,14 +197,16 @@ class Api:
         Raises:
             ApiError: anything but a 2xx answer, as the subclass that says what to do about it.
         """
-        for _ in range(QUESTIONS_AGAIN):
+        end = time.monotonic() + timeout
+        while True:
             try:
                 return await self._request(method, path, query, body, content_type, accept, timeout)
             except Unavailable as error:
-                if method != "GET" or error.status != 429 or not 0 < (error.retry_after or 0) <= IN_A_MOMENT_S:
+                wait = error.retry_after or 0
+                put_off = method == "GET" and error.status == 429 and 0 < wait <= IN_A_MOMENT_S
+                if not put_off or time.monotonic() + wait > end:
                     raise
-                await asyncio.sleep(error.retry_after or 0)
-        return await self._request(method, path, query, body, content_type, accept, timeout)
+                await asyncio.sleep(wait)
 
     async def _request(
         self,
