@@ -343,3 +343,8 @@ class EventReason(StrEnum):
         member.description = description
         member.warning = warning
         return member
+
+
+REASONS = {one.value: one for one in Reason}
+KEPT_REASONS = {one.value: one for one in KeptReason}
+"""By the word that stands in an object, which a newer version may have written."""

@@ -9,7 +9,17 @@ import pytest
 
 from dichroism_crds.config import Config, Hold
 from dichroism_crds.heartbeat import Heartbeat
-from dichroism_crds.kinds import Metadata, Prune, PrunePhase, Scan, Step, Transfer, TransferPhase, TransferSpec
+from dichroism_crds.kinds import (
+    Metadata,
+    Prune,
+    PrunePhase,
+    Scan,
+    ScanPhase,
+    Step,
+    Transfer,
+    TransferPhase,
+    TransferSpec,
+)
 from dichroism_crds.names import ANNOTATION_HOLD
 from dichroism_crds.reasons import EventReason, KeptReason, Reason
 from dichroism_operator import calendar, holding, lifecycle, pauses, planning
@@ -128,6 +138,18 @@ def test_a_failed_file_asks_for_a_retry_after_mending() -> None:
     person, said, commands = advice(Known(failed()))
     assert person
     assert Reason.SOURCE_MISSING.remedy in said
+    assert commands == [f"dichroism retry {SCAN}"]
+
+
+def test_a_step_without_attempts_left_asks_for_a_person_while_others_go_on() -> None:
+    one, config = cases.done(cases.scan(), Step.TRANSFERRED), cases.config()
+    for _ in range(config.attempts):
+        lifecycle.fail(one, Step.CATALOGUED, Reason.REFUSED_BY_CATALOGUE, "refused", NOW)
+    lifecycle.derive(one, cases.beamline(), config.attempts, NOW, {})
+    assert one.status.phase == ScanPhase.TRANSFERRED  # its tape copy is still to come
+    person, said, commands = advice(Known(one), config)
+    assert person
+    assert "Catalogued failed for good" in said
     assert commands == [f"dichroism retry {SCAN}"]
 
 
@@ -299,6 +321,8 @@ def test_a_file_is_found_by_its_path_on_any_endpoint(asked: str) -> None:
         ("/site/data4021/one.txt", None),
         ("x.txt", "BL999"),
         (".dichroism/trash/p/x", None),
+        ("", None),
+        ("/site/data402", None),
     ],
 )
 def test_what_can_be_no_file_of_ours_is_refused(asked: str, beamline: str | None) -> None:

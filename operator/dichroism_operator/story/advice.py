@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dichroism_crds.config import Config
-from dichroism_crds.kinds import ConditionStatus, Scan, ScanPhase, Step, Transfer, TransferPhase
+from dichroism_crds.kinds import Condition, ConditionStatus, Scan, ScanPhase, Step, Transfer, TransferPhase
 from dichroism_crds.names import ANNOTATION_ABANDON
-from dichroism_crds.reasons import KeptReason, Reason
+from dichroism_crds.reasons import KEPT_REASONS, REASONS, KeptReason, Reason
 from dichroism_operator import lifecycle, retry, wording
 from dichroism_operator.story.known import Known
 from dichroism_operator.story.model import NextStep, PruneTold
 
-_REASONS = {one.value: one for one in Reason}
-_KEPT = {one.value: one for one in KeptReason}
 _AGAINST_REFUSAL = {
     Reason.BEAMLINE_UNKNOWN.value: "dichroism config check config.yml",
     Reason.EXPORT_CONTROLLED.value: "kubectl edit scan {}",
@@ -51,7 +49,7 @@ def no_operator(idle: str) -> NextStep:
 
 
 def _remedy(reason: str) -> str:
-    known = _REASONS.get(reason)
+    known = REASONS.get(reason)
     return known.remedy if known else ""
 
 
@@ -77,10 +75,13 @@ def _a_persons_turn(scan: Scan, known: Known) -> NextStep | None:
         return nothing("Nothing: a retry was asked for, and is taken up after what is under way.")
     if scan.status.phase == ScanPhase.FAILED:
         failed = lifecycle.failed_steps(scan)
-        trouble = scan.condition(failed[0]) if failed else summary
-        text = _remedy(trouble.reason) or Reason.ATTEMPTS_EXHAUSTED.remedy
-        return asks(f"{trouble.type} failed for good ({trouble.reason}). {text}", _again(scan))
+        return _for_good(scan, scan.condition(failed[0]) if failed else summary)
     return None
+
+
+def _for_good(scan: Scan, trouble: Condition) -> NextStep:
+    text = _remedy(trouble.reason) or Reason.ATTEMPTS_EXHAUSTED.remedy
+    return asks(f"{trouble.type} failed for good ({trouble.reason}). {text}", _again(scan))
 
 
 def _waits_for_something_broken(scan: Scan, known: Known, config: Config) -> NextStep | None:
@@ -108,6 +109,8 @@ def _open(scan: Scan, config: Config) -> Sequence[Step]:
 
 def _goes_on_by_itself(scan: Scan, known: Known, config: Config, moment: datetime) -> NextStep | None:
     for step in lifecycle.failed_steps(scan):
+        if lifecycle.attempts_of(scan, step) >= config.attempts:  # the others go on, so the Scan is not Failed yet
+            return _for_good(scan, scan.condition(step))
         again, condition = scan.status.attempts.retry_at, scan.condition(step)
         when = f"at {again:%Y-%m-%d %H:%M:%S} UTC" if again and again > moment else "now"
         text = f"{step} is tried again by itself {when}. {_remedy(condition.reason)} To try at once:"
@@ -138,7 +141,7 @@ def _progress(transfer: Transfer) -> str:
 
 def _done(scan: Scan, prunes: Sequence[PruneTold]) -> NextStep:
     for one in prunes:
-        kept = _KEPT.get(one.reason or "")
+        kept = KEPT_REASONS.get(one.reason or "")
         if kept and not kept.settled and kept not in (KeptReason.HELD, KeptReason.SUSPENDED, KeptReason.NOT_DUE):
             return asks(f"{one.name} keeps it ({kept}). {kept.remedy}", f"kubectl describe prune {one.name}")
     condition = scan.condition(Step.CATALOGUED)

@@ -4,14 +4,12 @@ from datetime import datetime
 
 from dichroism_crds.config import Config, Hold
 from dichroism_crds.kinds import Prune, PruneItem, PrunePhase
-from dichroism_crds.reasons import KeptReason
+from dichroism_crds.reasons import KEPT_REASONS, KeptReason
 from dichroism_operator import holding
 from dichroism_operator.prune import decision
 from dichroism_operator.prune.forecast import FileForecast, Forecast, forecast
 from dichroism_operator.story.known import Known
 from dichroism_operator.story.model import HoldTold, PruneTold
-
-_KEPT = {one.value: one for one in KeptReason}
 
 
 def told_prunes(known: Known, scan: str, config: Config, moment: datetime) -> list[PruneTold]:
@@ -29,7 +27,7 @@ def _told(prune: Prune, item: PruneItem, known: Known, config: Config, moment: d
     scans = {known.scan.name: known.scan} if known.scan else {}
     row = next(iter(forecast([prune], scans, config, moment)), None)
     file = next((one for one in row.files if one.item == item), None) if row else None
-    kept = _KEPT.get(next((one.reason for one in prune.status.kept if one.path == item.path), ""))
+    kept = KEPT_REASONS.get(next((one.reason for one in prune.status.kept if one.path == item.path), ""))
     reason = kept if kept and (kept.settled or file is None) else (file.reason if file else None) or kept
     return PruneTold(
         name=prune.name,

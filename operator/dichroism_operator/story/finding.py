@@ -34,7 +34,7 @@ def candidates(text: str, config: Config, beamline: str | None) -> list[Candidat
     """The files that a path may mean; the name of a Scan means none.
 
     Raises:
-        NotUnderstoodError: an absolute path that lies nowhere, a folder of ours, or an unknown beamline.
+        NotUnderstoodError: an absolute path that lies nowhere, a whole endpoint, a folder of ours, an unknown beamline.
     """
     if beamline and beamline not in config.beamlines:
         raise NotUnderstoodError(f"no beamline {beamline}; known: {', '.join(config.beamlines)}")
@@ -58,7 +58,10 @@ def candidates(text: str, config: Config, beamline: str | None) -> list[Candidat
             f"{text} lies in {PRIVATE_DIR}, a folder of dichroism itself. A Prune is named by the folder below "
             f"{PRIVATE_DIR}/trash: kubectl describe prune NAME"
         )
-    return [one for one in found if one.path]
+    files = [one for one in found if one.path]
+    if not files:
+        raise NotUnderstoodError(f"{text!r} names a whole endpoint: name a file or a folder in it, or a Scan")
+    return files
 
 
 async def scans(api: Api, text: str, config: Config, files: Collection[Candidate]) -> list[Scan]:

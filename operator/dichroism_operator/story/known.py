@@ -43,7 +43,6 @@ class Known:
         events: about all of these, oldest first.
         pauses: lanes that wait, as the operator says; empty while none works.
         idle: why no operator works, None while one does or it is not known.
-        stopped: why nothing is pruned now.
         unread: what could not be read, and why.
     """
 
@@ -53,5 +52,4 @@ class Known:
     events: tuple[Happened, ...] = ()
     pauses: tuple[Pause, ...] = ()
     idle: str | None = None
-    stopped: str | None = None
     unread: tuple[str, ...] = ()

@@ -13,7 +13,6 @@ from dichroism_crds.timestamps import now
 from dichroism_operator import pauses
 from dichroism_operator.doctor.check import Severity
 from dichroism_operator.doctor.kubernetes import judge_lease
-from dichroism_operator.prune import stopswitch
 from dichroism_operator.story.known import Happened, Known
 
 R = TypeVar("R", bound=Resource)
@@ -98,7 +97,6 @@ async def _complete(reader: _Reader, scan: Scan | None, transfers: list[Transfer
         tuple(sorted(events, key=lambda one: one.at or datetime.min.replace(tzinfo=UTC))),
         tuple(paused),
         idle,
-        await stopswitch.why_stopped(reader.api),
         tuple(dict.fromkeys(reader.unread)),
     )
 

@@ -16,7 +16,7 @@ from dichroism_crds.kinds import (
     Transfer,
 )
 from dichroism_crds.names import ANNOTATION_MOVED_TO, LABEL_ORIGIN
-from dichroism_crds.reasons import Reason
+from dichroism_crds.reasons import REASONS, Reason
 from dichroism_operator import holding
 from dichroism_operator.story.advice import next_step
 from dichroism_operator.story.calendar import hold_told, told_prunes
@@ -24,7 +24,6 @@ from dichroism_operator.story.known import Known
 from dichroism_operator.story.model import CopyTold, DatasetTold, EventTold, StepTold, Story, TransferTold
 
 MOST_EVENTS = 12
-_REASONS = {one.value: one for one in Reason}
 _MATTERS_THOUGH_DONE = (Reason.HEADER_NOT_READ, Reason.CATALOGUE_NEEDS_OWNER)
 
 
@@ -82,7 +81,7 @@ def standing_since(scan: Scan) -> datetime | None:
 
 
 def _step(condition: Condition) -> StepTold:
-    reason = _REASONS.get(condition.reason)
+    reason = REASONS.get(condition.reason)
     matters = condition.status != ConditionStatus.TRUE or reason in _MATTERS_THOUGH_DONE
     return StepTold(
         type=condition.type,
