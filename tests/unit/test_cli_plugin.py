@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from dichroism_cli import plugin
-from dichroism_cli.main import SUBCOMMANDS, main
+from dichroism_cli.main import SUBCOMMANDS, LazyGroup, Subcommand, main
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -35,6 +35,15 @@ def test_without_a_cluster_nothing_is_offered_and_nothing_is_said(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
     assert offered(monkeypatch, capsys, *words) == [":4"]
+    assert not capsys.readouterr().err
+
+
+def test_a_subcommand_whose_packages_are_not_installed_offers_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(main, LazyGroup)
+    monkeypatch.setitem(main.table, "retry", Subcommand("no_such_package.retry:command", "help", "operator"))
+    assert offered(monkeypatch, capsys, "retry", "--f")[-1].startswith(":")
     assert not capsys.readouterr().err
 
 

@@ -5,6 +5,8 @@ offered when that fails.
 """
 
 import asyncio
+import contextlib
+import io
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -33,7 +35,9 @@ def _answer(offer: Offer) -> Callable[[click.Context, click.Parameter, str], lis
                 return await offer(ctx, api, incomplete)
 
         try:
-            return asyncio.run(ask())[:OFFERED]
+            # What a configuration lacks is told to whoever runs the command, not to whoever types it.
+            with contextlib.redirect_stderr(io.StringIO()):
+                return asyncio.run(ask())[:OFFERED]
         except (ApiError, TimeoutError, OSError, ValueError, SystemExit):
             return []
 
