@@ -5,25 +5,22 @@ which we saw the Lease change; its own time counts for the first look alone. A b
 from our start.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from dichroism_crds.client import NotFound
-from dichroism_crds.heartbeat import LEASES, STATES, Heartbeat, lease_name
+from dichroism_crds.heartbeat import STATES, Heartbeat, lease_name
 from dichroism_crds.reasons import EventReason
 from dichroism_crds.timestamps import now
 from dichroism_operator.lanes.base import Context, Lane
+from dichroism_operator.lanes.leased import last_result
 from dichroism_operator.metrics import WATCHER_AGE, WATCHER_FILES, WATCHER_SILENT, WATCHER_TROUBLE
 from dichroism_operator.recorder import About
 
 EVERY_S = 30.0
 FIRST_S = 600
 """Seconds that a watcher has to be heard of for the first time."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -55,26 +52,12 @@ class Heartbeats(Lane):
     async def turn(self) -> float:
         """Read every Lease."""
         for beamline, heard in self._heard.items():
-            about, word = await self._read(beamline)
+            about, word = await last_result(self.context.api, lease_name(beamline), Heartbeat.from_lease)
             moment = self._clock()
             if word is not None:
                 heard.hear(word, moment)
             self._tell(beamline, heard, moment - heard.at, about, word)
         return EVERY_S
-
-    async def _read(self, beamline: str) -> tuple[About, Heartbeat | None]:
-        """The Lease as an Event names it, and what it says; None when there is none or it makes no sense."""
-        name = lease_name(beamline)
-        try:
-            lease = await self.context.api.request("GET", self.context.api.builtin_path(*LEASES, name))
-        except NotFound:
-            return About("Lease", name, api_version=LEASES[0]), None
-        about = About("Lease", name, lease.get("metadata", {}).get("uid"), LEASES[0])
-        try:
-            return about, Heartbeat.from_lease(lease)
-        except (ValueError, TypeError, AttributeError) as error:
-            log.warning("Lease %s of a watcher cannot be read: %s", name, error)
-            return about, None
 
     def _tell(self, beamline: str, heard: _Heard, age: float, about: About, word: Heartbeat | None) -> None:
         silent = age > heard.within_s

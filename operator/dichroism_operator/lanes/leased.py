@@ -1,4 +1,4 @@
-"""Reading what a job left in its Lease before it ended. What anybody may have written there is no reason to stop."""
+"""Reading what a job or a watcher left in its Lease. What anybody may have written there is no reason to stop."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -27,5 +27,5 @@ async def last_result(api: Api, name: str, parse: Callable[[Mapping[str, Any]], 
     except NotFound:
         return about, None
     except (ValueError, TypeError, AttributeError) as error:
-        log.warning("what a job left in Lease %s cannot be read: %s", name, error)
+        log.warning("what was left in Lease %s cannot be read: %s", name, error)
         return about, None

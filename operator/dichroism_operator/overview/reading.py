@@ -17,6 +17,7 @@ from dichroism_operator.doctor import kubernetes
 from dichroism_operator.doctor.check import Finding, not_checked
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.flight.result import lease_name as flights_lease
+from dichroism_operator.lanes.leased import last_result
 from dichroism_operator.overview.state import BeamlineState, LastTransfer, NextPrune, Overview
 
 _MAY = "The Role viewer of the chart allows it"
@@ -100,13 +101,8 @@ async def _next(api: Api, rows: list[dict[str, Any]]) -> NextPrune | None:
 
 async def _words(api: Api, beamline: str) -> tuple[Heartbeat | None, FlightResult | None]:
     """What the watcher and the last flight check left; what makes no sense counts as nothing."""
-    watcher, flight = await _lease(api, watchers_lease(beamline)), await _lease(api, flights_lease(beamline))
-    heard, result = None, None
-    try:
-        heard = Heartbeat.from_lease(watcher) if watcher else None
-        result = FlightResult.from_lease(flight) if flight else None
-    except (ValueError, TypeError, AttributeError):
-        return heard, result
+    _, heard = await last_result(api, watchers_lease(beamline), Heartbeat.from_lease)
+    _, result = await last_result(api, flights_lease(beamline), FlightResult.from_lease)
     return heard, result
 
 
