@@ -19,16 +19,10 @@ def roots(endpoint: Endpoint) -> list[str]:
     return [root.rstrip("/") for root in known if root.rstrip("/")]
 
 
-def endpoints_of(beamline: Beamline) -> set[str]:
-    """Names of all endpoints on which files of a beamline lie."""
-    hops = (beamline.transfer, beamline.archive)
-    return {beamline.watch.root} | {name for hop in hops if hop for name in (hop.source, hop.destination)}
-
-
 def below(text: str, beamlines: Iterable[Beamline], config: Config) -> Iterator[tuple[Beamline, str, str]]:
     """Beamline, endpoint and relative path for each endpoint below whose folder the absolute path ``text`` lies."""
     for beamline in beamlines:
-        for name in sorted(endpoints_of(beamline)):
+        for name in sorted(beamline.produces):
             for root in dict.fromkeys(roots(config.endpoints[name])):
                 if text == root or text.startswith(f"{root}/"):
                     yield beamline, name, text[len(root) + 1 :]

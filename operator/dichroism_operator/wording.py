@@ -1,5 +1,6 @@
 """Numbers and tables as people read them: the same words in Transfers, Prunes, logs and commands."""
 
+import textwrap
 from collections.abc import Sequence
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -26,10 +27,23 @@ def size(number: int) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines whose columns are aligned; the last one is as long as it likes."""
+    """Rows as lines whose columns are aligned, each cell made printable; the last one is as long as it likes."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    )
+
+
+def wrapped(text: str, width: int, first: str, further: str | None = None) -> list[str]:
+    """Lines of at most ``width`` columns, later ones indented like the first; no word is cut, so a path stays whole."""
+    return textwrap.wrap(
+        printable(text),
+        width,
+        initial_indent=first,
+        subsequent_indent=" " * len(first) if further is None else further,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

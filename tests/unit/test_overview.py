@@ -9,9 +9,10 @@ from dichroism_crds.heartbeat import Heartbeat
 from dichroism_crds.kinds import Step
 from dichroism_crds.reasons import Reason
 from dichroism_operator.doctor.check import Severity, ok, problem, warning
+from dichroism_operator.filling import Filling
 from dichroism_operator.flight.result import FlightResult, Leg, Outcome
 from dichroism_operator.overview import text
-from dichroism_operator.overview.state import BeamlineState, LastTransfer, NextPrune, Overview, TapeWaiting, judged
+from dichroism_operator.overview.state import BeamlineState, LastTransfer, NextPrune, Overview, judged
 from dichroism_operator.pauses import Pause
 from tests.unit.scan_cases import NOW
 
@@ -52,7 +53,7 @@ def well() -> BeamlineState:
         oldest_since=NOW - 3 * HOUR,
         running=1,
         last=LastTransfer("bl402-data402-nersc402-000007", "Succeeded", 12, NOW - HOUR),
-        tape=TapeWaiting(12, 3_600_000, NOW + HOUR),
+        tape=Filling(12, 3_600_000, None, NOW + HOUR, None),
         prune=NextPrune("data402-20270521-0001", NOW + timedelta(days=180), 300, 90_000_000),
         watcher=Heartbeat("dtn_17", NOW - timedelta(seconds=10), 600, files={"quarantined": 2}),
         flight=flight(Leg(name="data402-nersc402", outcome=Outcome.PASSED, seconds=1.0)),

@@ -76,8 +76,7 @@ def _full(disk: Disk) -> str:
 
 
 def _row(one: Finding, moment: datetime) -> tuple[str, str, str, str, str, str]:
-    path, message = printable(one.path), printable(one.message)
-    return one.beamline, one.endpoint, wording.size(one.size), age(moment - one.since), path, message
+    return one.beamline, one.endpoint, wording.size(one.size), age(moment - one.since), one.path, one.message
 
 
 def _notes(audited: Sequence[Audited]) -> str:

@@ -25,7 +25,7 @@ from dichroism_operator.flight import record
 from dichroism_operator.flight.check import FlightCheck
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.movers.choice import build_movers
-from dichroism_operator.wording import columns, printable
+from dichroism_operator.wording import columns
 
 _LIMIT_S = 900.0
 EXIT_INTERRUPTED = 130
@@ -110,7 +110,7 @@ def _table(result: FlightResult) -> str:
     rows = [("LEG", "RESULT", "SECONDS", "WHAT")]
     for leg in result.legs:
         said = f"{leg.reason}: {leg.message}" if leg.reason else leg.message
-        rows.append((leg.name, leg.outcome, f"{leg.seconds:.1f}", printable(said)))
+        rows.append((leg.name, leg.outcome, f"{leg.seconds:.1f}", said))
     verdict = "works" if result.passed else f"{len(result.failed)} failed"
     return f"{columns(rows)}\n\n{result.beamline}: {verdict}"
 

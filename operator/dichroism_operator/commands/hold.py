@@ -26,7 +26,6 @@ from dichroism_operator.commands.options import Day, examples, namespace_option,
 from dichroism_operator.holding import Note
 from dichroism_operator.prune import stopswitch
 from dichroism_operator.prune.decision import undo_asked
-from dichroism_operator.wording import printable
 
 _PRUNE = re.compile(r"[a-z0-9][a-z0-9.-]*-\d{8}-\d{4,}")
 
@@ -213,5 +212,5 @@ def _day(moment: datetime | None) -> str:
 
 def _table(rows: Iterable[_Row]) -> str:
     lines: list[tuple[str, ...]] = [("HELD", "BY", "UNTIL", "ENDS WITH", "WHY")]
-    lines += [tuple(map(printable, (row.what, row.by, row.until, row.end, row.reason))) for row in rows]
+    lines += [(row.what, row.by, row.until, row.end, row.reason) for row in rows]
     return wording.columns(lines) if len(lines) > 1 else "nothing is held"

@@ -20,7 +20,6 @@ from dichroism_operator.commands import completing
 from dichroism_operator.commands.at_hand import any_config_option, config_at_hand
 from dichroism_operator.commands.named import scan_named
 from dichroism_operator.commands.options import EXIT_UNEXPECTED, examples, namespace_option, output_option
-from dichroism_operator.wording import printable
 
 AT_ONCE = 8
 BAR_FROM = 20
@@ -124,7 +123,7 @@ async def _selected(api: Api, failed: bool, reason: str | None, beamline: str | 
 
 def failed_for(scan: Scan, reason: str | None) -> bool:
     """Whether a step of the Scan failed, for that reason where one is given."""
-    waits = [reason_of for step in lifecycle.failed_steps(scan) for reason_of in [scan.condition(step).reason]]
+    waits = [scan.condition(step).reason for step in lifecycle.failed_steps(scan)]
     if lifecycle.suspicious_rewrite(scan):
         waits.append(Reason.SUSPICIOUS_REWRITE)
     return reason in waits if reason else bool(waits)
@@ -162,7 +161,7 @@ def _table(asked: Sequence[_Asked], *, dry_run: bool) -> str:
     said = (
         "would be tried again; nothing was changed" if dry_run else "tried again; follow it with: kubectl get scans -w"
     )
-    table = wording.columns([tuple(map(printable, row)) for row in rows])
+    table = wording.columns(rows)
     return f"{table}\n{wording.count(count, 'Scan')} of {len(asked)} {said}"
 
 

@@ -13,7 +13,7 @@ from dichroism_operator.commands import completing, waiting
 from dichroism_operator.commands.at_hand import any_config_option, config_at_hand
 from dichroism_operator.commands.options import EXIT_ATTENTION, examples, namespace_option, output_option
 from dichroism_operator.overview import reading, text
-from dichroism_operator.overview.state import Overview, TapeWaiting
+from dichroism_operator.overview.state import Overview
 
 
 @click.command(epilog=examples("dichroism status", "dichroism status --watch 10", "dichroism status -o json"))
@@ -53,6 +53,5 @@ async def _read(beamline: str | None, config_file: Path | None, namespace: str |
         view = await reading.read(api, config, beamline)
         for state in view.beamlines:
             if config.beamlines[state.name].archive:
-                row = await waiting.read(api, config, state.name)
-                state.tape = TapeWaiting(row.state.files, row.state.bytes, row.state.closes_by)
+                state.tape = (await waiting.read(api, config, state.name)).state
         return view

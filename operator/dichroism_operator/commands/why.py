@@ -20,7 +20,6 @@ from dichroism_operator.story import finding, missing, reading, text
 from dichroism_operator.story.finding import Candidate, NotUnderstoodError
 from dichroism_operator.story.model import Missing, Story
 from dichroism_operator.story.telling import tell
-from dichroism_operator.wording import printable
 
 
 @click.command(
@@ -109,5 +108,5 @@ def _shown(told: Sequence[Model]) -> str:
         return text.shown_missing(first)
     rows = [("SCAN", "BEAMLINE", "PHASE", "PATH")]
     rows += [(one.scan, one.beamline, one.phase, one.path) for one in told if isinstance(one, _Listed)]
-    table = wording.columns([tuple(map(printable, row)) for row in rows])
+    table = wording.columns(rows)
     return f"{table}\n\n{wording.files(len(told))} fit; ask again with the name of one Scan"

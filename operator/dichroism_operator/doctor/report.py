@@ -1,13 +1,12 @@
 """How findings look: sections and lines for people, one JSON document for programs."""
 
 import json
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from dichroism_operator.doctor.check import Check, Finding, Findings, Severity
-from dichroism_operator.wording import printable
+from dichroism_operator.wording import printable, wrapped
 
 _WIDTH = 120
 _MARKS = {
@@ -77,18 +76,6 @@ def json_report(seen_from: dict[str, Any], examined: Sequence[tuple[Check, Findi
 def _finding_lines(name: str, finding: Finding) -> list[str]:
     mark = f"  {_MARKS[finding.severity]:<13}"
     indent = " " * (len(mark) + _NAMES + 2)
-    lines = _wrapped(f"{mark}{name:<{_NAMES}}  ", indent, finding.message)
+    lines = wrapped(finding.message, _WIDTH, f"{mark}{name:<{_NAMES}}  ", indent)
     # On one line, however long: a command that was wrapped can't be copied.
     return [*lines, f"{indent}-> {printable(finding.remedy)}"] if finding.remedy else lines
-
-
-def _wrapped(first: str, indent: str, text: str) -> list[str]:
-    """Lines of at most 120 columns; words are never cut, so that a command or path stays whole."""
-    return textwrap.wrap(
-        printable(text),
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

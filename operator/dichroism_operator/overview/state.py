@@ -9,6 +9,7 @@ from dichroism_crds.kinds import ScanPhase
 from dichroism_crds.reasons import Reason
 from dichroism_operator.doctor.check import Finding, Severity, problem, warning
 from dichroism_operator.doctor.kubernetes import ago
+from dichroism_operator.filling import Filling
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.pauses import Pause
 
@@ -24,15 +25,6 @@ class LastTransfer:
     phase: str
     files: int
     at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class TapeWaiting:
-    """What waits for the next bundle; ``closes`` is when it closes at the latest."""
-
-    files: int
-    bytes: int
-    closes: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ class BeamlineState:
     oldest_since: datetime | None = None
     running: int = 0
     last: LastTransfer | None = None
-    tape: TapeWaiting | None = None
+    tape: Filling | None = None
     prune: NextPrune | None = None
     heard: bool = True
     watcher: Heartbeat | None = None

@@ -1,6 +1,5 @@
 """The overview as one screen for people and as one document for programs."""
 
-import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -29,14 +28,7 @@ def _needs(findings: Sequence[Finding]) -> str:
         return "all well: nothing needs a person"
     lines = [f"{wording.count(len(findings), 'thing')} to look at:"]
     for one in findings:
-        lines += textwrap.wrap(
-            printable(one.message),
-            WIDTH,
-            initial_indent=f"  {one.severity.name:<{_FINDING - 2}}",
-            subsequent_indent=" " * _FINDING,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines += wording.wrapped(one.message, WIDTH, f"  {one.severity.name:<{_FINDING - 2}}")
         lines.append(f"{' ' * _FINDING}-> {printable(one.remedy)}")
     return "\n".join(lines)
 
@@ -51,7 +43,7 @@ def _phases(view: Overview) -> str:
 
 def _work(view: Overview) -> str:
     rows = [("BEAMLINE", "RUNNING", "LAST TRANSFER")]
-    rows += [(one.name, str(one.running), printable(_last(one, view.at))) for one in view.beamlines]
+    rows += [(one.name, str(one.running), _last(one, view.at)) for one in view.beamlines]
     return wording.columns(rows)
 
 
@@ -74,7 +66,7 @@ def _tape(state: BeamlineState) -> str:
         return "no tape"
     if not state.tape.files:
         return "nothing"
-    closes = f", closes by {_minute(state.tape.closes)}" if state.tape.closes else ""
+    closes = f", closes by {_minute(state.tape.closes_by)}" if state.tape.closes_by else ""
     return f"{wording.files(state.tape.files)}, {wording.size(state.tape.bytes)}{closes}"
 
 
@@ -123,7 +115,7 @@ def _beamline(one: BeamlineState) -> dict[str, Any]:
         "running": one.running,
         "paused": [{"step": pause.step, "text": pause.text, "reason": pause.reason} for pause in one.paused],
         "lastTransfer": last and {"name": last.name, "phase": last.phase, "files": last.files, "at": _time(last.at)},
-        "tape": tape and {"files": tape.files, "bytes": tape.bytes, "closesBy": _time(tape.closes)},
+        "tape": tape and {"files": tape.files, "bytes": tape.bytes, "closesBy": _time(tape.closes_by)},
         "nextPrune": prune
         and {
             "name": prune.name,

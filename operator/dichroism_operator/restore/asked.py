@@ -70,7 +70,7 @@ def understand(text: str, config: Config, beamline: str | None) -> Asked:
 def _absolute(text: str, beamlines: Collection[Beamline], config: Config) -> Asked:
     """A path as a site or this host has it: below the root, the collection's folder or the mount of an endpoint."""
     for _, name, path in addresses.below(text, beamlines, config):
-        users = tuple(one for one in beamlines if name in addresses.endpoints_of(one))
+        users = tuple(one for one in beamlines if name in one.produces)
         return Asked(users, path=_relative(path))
     raise AskedError(
         f"{text} is below no root_path, globus_path or mount of an endpoint. Give a path relative to the endpoint's "

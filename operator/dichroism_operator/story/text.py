@@ -1,6 +1,5 @@
 """A story as lines for people. What comes from files, servers and annotations is spelled out before it is shown."""
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -145,8 +144,7 @@ def _event(one: EventTold) -> str:
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    shown = wording.columns([tuple(printable(cell) for cell in row) for row in rows])
-    return [f"  {line}" for line in shown.splitlines()]
+    return [f"  {line}" for line in wording.columns(rows).splitlines()]
 
 
 def _time(moment: datetime) -> str:
@@ -154,12 +152,4 @@ def _time(moment: datetime) -> str:
 
 
 def _wrapped(first: str, text: str, further: str | None = None) -> list[str]:
-    """Lines of at most 110 columns, later ones indented like the first; words are never cut, so a path stays whole."""
-    return textwrap.wrap(
-        printable(text),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=" " * len(first) if further is None else further,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wording.wrapped(text, WIDTH, first, further)
