@@ -40,6 +40,15 @@ def check_relative_path(path: str) -> str:
     return path
 
 
+def is_relative_path(path: str) -> bool:
+    """Whether :func:`check_relative_path` takes it: for lists that others wrote, where a bad name is passed over."""
+    try:
+        check_relative_path(path)
+    except PathError:
+        return False
+    return True
+
+
 def path_covered(path: str, pattern: str) -> bool:
     """Whether ``pattern`` names the file, a folder above it, or fits as a shell pattern, in which ``*`` crosses ``/``.
 

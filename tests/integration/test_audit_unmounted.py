@@ -14,6 +14,7 @@ from dichroism_operator.audit.looking import Looking
 from dichroism_operator.audit.survey import bundle_findings
 from dichroism_operator.movers import bundle
 from dichroism_operator.movers.base import Mover
+from dichroism_operator.movers.errors import MoverUnavailable
 from dichroism_operator.movers.filesystem import FilesystemMover
 from dichroism_operator.movers.mount import MANIFESTS
 from tests.emulators.globus.process import GlobusEmulator
@@ -111,6 +112,17 @@ def test_a_collection_that_lost_its_storage_is_not_called_empty(globus: GlobusEm
     assert [one.place for one in look.sight.unseen] == [Place.SOURCE]
 
 
+def test_storage_that_a_collection_loses_during_the_listing_is_not_called_empty(globus: GlobusEmulator) -> None:
+    hop = globus_hop.new_hop(globus)
+    put(hop.source_root, "a/one.txt", b"x", MOMENT)
+    with hop.globus:
+        assert [one.name for one in hop.globus.list_folder(hop.source, "a")] == ["one.txt"]
+        hop.source_root.rename(hop.source_root.with_name("unmounted"))
+        hop.source_root.mkdir()
+        with pytest.raises(MoverUnavailable):
+            list(hop.globus.list_folder(hop.source, "a"))
+
+
 def test_bundles_and_manifests_are_read_through_the_superfacility_api(
     sfapi: SfapiEmulator, index: Index, tmp_path: Path
 ) -> None:
@@ -127,7 +139,9 @@ def test_bundles_and_manifests_are_read_through_the_superfacility_api(
             names = hop.sfapi.bundle_names(hop.destination)
             assert names == ({tar.name} if is_there else set())
         look = looking(index, {"hpss402": hop.mover}, hop.source, hop.destination)
-        assert look.content(hop.source, f"{MANIFESTS}/{Path(BUNDLE).name}.tsv").decode().startswith("path\t")
+        manifest = f"{MANIFESTS}/{Path(BUNDLE).name}.tsv"
+        size = (hop.source_root / manifest).stat().st_size
+        assert look.content(hop.source, manifest, size).decode().startswith("path\t")
         look = looking(index, {"hpss402": hop.mover}, mounted, hop.destination)
         look.at_manifests()
         look.at_tape()

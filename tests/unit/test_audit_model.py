@@ -13,6 +13,7 @@ from dichroism_operator.audit.facts import Case, Dataset, Member, OnDisk, Planne
 from dichroism_operator.audit.findings import Kind, Place, Sight
 from dichroism_operator.audit.index import Index
 from dichroism_operator.audit.judging import Judge
+from dichroism_operator.audit.result import DiskResult
 from dichroism_operator.audit.survey import bundle_findings
 from tests.unit.scan_cases import NOW, config
 
@@ -23,6 +24,11 @@ OLD_US = NOW_US - 15 * DAY_US + 123_456
 LATER = NOW + timedelta(days=300)
 """When the retention on the source, 180 days, was over 30 days ago, and that on disk, 365 days, is not."""
 DATA, DISK = "data402", "nersc402"
+
+
+def test_a_file_system_of_a_site_may_be_as_large_as_it_likes() -> None:
+    disk = DiskResult(endpoint=DISK, files=1, bytes=1, capacity=150 * 10**15, free=10**15)
+    assert disk.capacity == 150 * 10**15
 
 
 def bundle_of(number: int) -> str:

@@ -4,16 +4,16 @@ What can't be looked at is noted in the :class:`~dichroism_operator.audit.findin
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from dichroism_crds.config import Beamline, Config, Endpoint
+from dichroism_crds.config.quantities import MAX_SIZE
 from dichroism_crds.names import PRIVATE_DIR
-from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_crds.paths import PathError, check_relative_path, is_relative_path
 from dichroism_crds.reasons import Reason
 from dichroism_crds.scan_files import Rules, join
 from dichroism_operator import planning
@@ -22,11 +22,13 @@ from dichroism_operator.audit.findings import Disk, Finding, Kind, Place, Sight
 from dichroism_operator.audit.index import Index
 from dichroism_operator.catalogue.base import Catalogue, DatasetRecord
 from dichroism_operator.catalogue.errors import CatalogueError
-from dichroism_operator.movers.base import Mover
+from dichroism_operator.movers.base import FileStat, Mover
 from dichroism_operator.movers.bundle import MAX_MANIFEST_BYTES, BundleDamagedError, parse_manifest
 from dichroism_operator.movers.errors import FileTrouble, MoverUnavailable
 from dichroism_operator.movers.listing import Listed, ListsFolders, What, list_mounted
 from dichroism_operator.movers.mount import MANIFESTS, Mount
+from dichroism_operator.movers.retrieval import BringsBack
+from dichroism_operator.previews.places import ReadsOverHttps
 from dichroism_operator.wording import printable
 
 TOLD_EVERY = 5000
@@ -123,7 +125,7 @@ class Looking:
         try:
             return check_relative_path(path)
         except PathError as error:
-            if place == Place.SOURCE and listed.what in (What.FILE, What.FOLDER):
+            if place == Place.SOURCE and listed.what != What.OTHER:
                 shown = printable(path.encode("utf-8", "backslashreplace").decode())
                 text = printable(str(error).encode("utf-8", "backslashreplace").decode())
                 since = moment_of(max(listed.modified_us, 0))
@@ -162,62 +164,66 @@ class Looking:
         disk = self.config.endpoints[archive.source]
         try:
             names = self._private_names(disk)
-            for number, (name, made) in enumerate(sorted(names.items())):
+            for number, (name, stat) in enumerate(sorted(names.items())):
                 try:
                     named = planning.bundle_of_manifest(name)
                 except ValueError:
                     continue
                 if named.beamline == self.beamline.name.lower():
-                    self._manifest(disk, name, named.path, microseconds_of(made))
+                    self._manifest(disk, name, stat, named.path)
                 self.progress("manifests", number + 1)
         except (MoverUnavailable, OSError) as error:
             self.sight.miss(Place.MANIFESTS, f"the manifests on {disk.name} can't be listed: {_said(error)}")
 
-    def _private_names(self, disk: Endpoint) -> dict[str, datetime]:
-        """Names of the manifests, each with the time at which it was made."""
+    def _private_names(self, disk: Endpoint) -> Mapping[str, FileStat]:
+        """The manifests by name; each was made when it was modified."""
         if not disk.mount:
-            listed = self.mover_of(disk.name).list_private(disk, MANIFESTS)
-            return {name: stat.modified_at for name, stat in listed.items()}
+            return self.mover_of(disk.name).list_private(disk, MANIFESTS)
         with Mount(disk) as mount:
             try:
-                return {one.name: moment_of(one.modified_us) for one in list_mounted(mount, MANIFESTS)}
+                return {
+                    one.name: FileStat(one.size, moment_of(one.modified_us)) for one in list_mounted(mount, MANIFESTS)
+                }
             except FileNotFoundError:
                 return {}
 
-    def _manifest(self, disk: Endpoint, name: str, bundle: str, made_us: int) -> None:
+    def _manifest(self, disk: Endpoint, name: str, stat: FileStat, bundle: str) -> None:
         path = f"{MANIFESTS}/{name}"
         try:
-            members = parse_manifest(self.content(disk, path).decode())
+            members = parse_manifest(self.content(disk, path, stat.size).decode())
+            if not all(0 <= one.size <= MAX_SIZE for one in members):
+                raise BundleDamagedError("a size in it makes no sense")
         except (BundleDamagedError, UnicodeDecodeError, MoverUnavailable, FileTrouble, OSError) as error:
             text = f"manifest {name} on {disk.name} can't be read: {_said(error)}. Its bundle still says what it holds"
             self.sight.miss(Place.MANIFESTS, text, path)
             return
+        made_us = microseconds_of(stat.modified_at)
         self.index.add_members(
             self.beamline.name,
             (
                 (one.path, Member(bundle, one.size, one.modified_us, made_us, one.sha256))
                 for one in members
-                if _is_legal(one.path)
+                if is_relative_path(one.path)
             ),
         )
 
-    def content(self, disk: Endpoint, path: str) -> bytes:
-        """A small file of the disk, read by whatever way there is.
+    def content(self, disk: Endpoint, path: str, size: int) -> bytes:
+        """A small file of the disk, of which the size is known, read by whatever way there is.
 
         Raises:
             OSError, FileTrouble: it is not there, or can't be read.
             MoverUnavailable: there is no way to it now.
         """
         if disk.mount:
-            with Mount(disk) as mount, mount.open(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            with Mount(disk) as mount, mount.file(path) as file:
                 return file.read(MAX_MANIFEST_BYTES)
         assert self.beamline.archive
         near = self.mover_of(self.beamline.archive.destination)
-        if isinstance(near, ReadsAtItsSite):
-            return near.read(disk, path)
+        if isinstance(near, BringsBack):
+            return near.retrievals.read(disk, path, size)
         mover = self.mover_of(disk.name)
-        if isinstance(mover, ReadsSmallFiles):
-            return mover.read_https(disk, path)
+        if isinstance(mover, ReadsOverHttps):
+            return mover.read_https(disk, path, MAX_MANIFEST_BYTES)
         text = f"{disk.name} is not mounted here, and {type(mover).__name__} reads no files"
         raise MoverUnavailable(Reason.ENDPOINT_UNAVAILABLE, text)
 
@@ -250,27 +256,11 @@ class ListsBundles(Protocol):
         """Names of the bundles, without folders."""
 
 
-@runtime_checkable
-class ReadsAtItsSite(Protocol):
-    """A mover of tapes that can read a small file on the disk from which bundles are made."""
-
-    def read(self, near: Endpoint, path: str) -> bytes:
-        """The whole file."""
-
-
-@runtime_checkable
-class ReadsSmallFiles(Protocol):
-    """A mover that can read a small file of an endpoint which is not mounted here."""
-
-    def read_https(self, endpoint: Endpoint, path: str) -> bytes:
-        """The whole file."""
-
-
 def claim_of(record: DatasetRecord, config: Config, beamline: Beamline) -> tuple[str, Dataset] | None:
     """Path and claim of a dataset whose file belongs to the disk of the beamline; None for any other one."""
     disk = PurePosixPath(config.endpoints[beamline.transfer.destination].root_path)
     path = PurePosixPath(record.path)
-    if not path.is_relative_to(disk) or not _is_legal(relative := str(path.relative_to(disk))):
+    if not path.is_relative_to(disk) or not is_relative_path(relative := str(path.relative_to(disk))):
         return None
     dataset = Dataset(
         pid=record.pid,
@@ -302,6 +292,8 @@ def _bundles(mount: Mount) -> Iterator[str]:
                 continue
             if one.what == What.FOLDER:
                 waiting.append(join(folder, one.name))
+            elif one.what == What.UNREADABLE:
+                raise OSError(f"{join(folder, one.name)}: {one.trouble}")
             elif one.what == What.FILE and one.name.endswith(".tar"):
                 yield one.name
 
@@ -310,15 +302,6 @@ def _fill(mount: Mount) -> tuple[int, int]:
     """Bytes of the file system, and those that are free for us."""
     found = os.fstatvfs(mount.fd)
     return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-
-
-def _is_legal(path: str) -> bool:
-    """Whether a name may be a file's: manifests and catalogues are input like any other."""
-    try:
-        check_relative_path(path)
-    except PathError:
-        return False
-    return True
 
 
 def _said(error: Exception) -> str:

@@ -33,7 +33,8 @@ async def look(api: Api, index: Index, sights: Mapping[str, Sight]) -> None:
             if prune.spec.beamline in sights:
                 index.add_planned(prune.spec.beamline, _items(prune))
         async for scan in api.list(Scan, on_unreadable=skip):
-            if scan.spec.beamline in sights:
+            told = scan.spec.export_controlled or scan.spec.suspend  # of the others there is nothing to say
+            if told and scan.spec.beamline in sights:
                 index.add_scans(scan.spec.beamline, [(scan.spec.path, _steered(scan))])
     except ApiError as error:
         _miss(sights, f"the Kubernetes API can't be asked: {error.message}")

@@ -20,6 +20,8 @@ PERIOD_S = 86_400
 MOST_DISKS = 4
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
+_Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""A file system of a site may be larger than 9 PB, which is 2**53."""
 
 
 class DiskResult(BaseModel):
@@ -29,10 +31,10 @@ class DiskResult(BaseModel):
 
     endpoint: Annotated[str, Field(max_length=64)]
     files: _Count
-    bytes: _Count
+    bytes: _Bytes
     oldest: datetime | None = None
-    capacity: _Count | None = None
-    free: _Count | None = None
+    capacity: _Bytes | None = None
+    free: _Bytes | None = None
 
 
 class AuditResult(BaseModel):

@@ -78,8 +78,10 @@ class Survey:
         for place in self.left_out:
             for sight in sights.values():
                 sight.miss(place, "left out as asked", by_choice=True)
-        if Place.KUBERNETES not in self.left_out and any(one.prune for one in self.beamlines):
-            await planned.look_from(namespace, self.index, sights)
+        if Place.KUBERNETES not in self.left_out:
+            # Which files are export-controlled is worth asking everywhere; it is missed only where something is pruned.
+            pruned = any(one.prune for one in self.beamlines)
+            await planned.look_from(namespace, self.index, sights if pruned else {name: Sight(name) for name in sights})
         for beamline, one in zip(self.beamlines, audited, strict=True):
             await asyncio.to_thread(self._look, beamline, one)
         await asyncio.to_thread(self.index.complete)

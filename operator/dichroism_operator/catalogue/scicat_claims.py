@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from dichroism_crds.config.quantities import MAX_SIZE
 from dichroism_operator.catalogue import scicat_documents as documents
 from dichroism_operator.catalogue.base import DatasetRecord
 from dichroism_operator.catalogue.scicat_conversation import Conversation, Json
@@ -42,12 +43,15 @@ def _record(found: Json, file: Mapping[str, Any] = NO_FILE) -> DatasetRecord | N
     notes = lifecycle.get(NOTES)
     removed = notes.get(REMOVED_FROM) if isinstance(notes, Mapping) else None
     on_tape = lifecycle.get("archiveStatusMessage") == documents.ON_TAPE
-    named = next(iter(found.get("proposalIds") or ()), None)
     try:
+        named = next(iter(found.get("proposalIds") or ()), None)
+        size = int(found.get("size") or 0)
+        if not 0 <= size <= MAX_SIZE:
+            return None
         return DatasetRecord(
             pid=str(found["pid"]),
             path=f"{str(found['sourceFolder']).rstrip('/')}/{file.get('path') or found['datasetName']}",
-            size=int(found.get("size") or 0),
+            size=size,
             modified_at=_moment(found["creationTime"]),
             changed_at=_moment(found["updatedAt"]),
             on_disk=lifecycle.get("isOnCentralDisk") is not False,
@@ -56,7 +60,7 @@ def _record(found: Json, file: Mapping[str, Any] = NO_FILE) -> DatasetRecord | N
             proposal=found.get("proposalId") or named,
             sha256=str(file.get("chk") or "") or None,
         )
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 from dichroism_crds.config import Endpoint
 from dichroism_crds.config.loader import MOUNT_PREFIX
@@ -186,6 +187,12 @@ class Mount(Closing):
             yield fd
         finally:
             os.close(fd)
+
+    @contextmanager
+    def file(self, path: str) -> Iterator[BinaryIO]:
+        """A regular file to read; errors are those of :meth:`open`."""
+        with self.open(path) as fd, open(fd, "rb", closefd=False) as file:
+            yield file
 
     def lstat(self, path: str) -> os.stat_result | None:
         """What lies at a path, links not followed; None when nothing does.

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from dichroism_crds.client import Api, NotFound
 from dichroism_crds.config import Beamline, Config
 from dichroism_crds.kinds import Scan
-from dichroism_crds.paths import PathError, check_relative_path
+from dichroism_crds.paths import is_relative_path
 from dichroism_crds.timestamps import from_ns
 from dichroism_operator import planning
 from dichroism_operator.catalogue.base import Catalogue, TapeRecord
@@ -93,7 +93,7 @@ def _on_tape(record: TapeRecord, config: Config, asked: Asked) -> Iterator[TapeC
         if root is None or not record.sha256 or not where.is_relative_to(root):
             continue
         path = str(where.relative_to(root))
-        if _legal(record.member) and _legal(path) and asked.means(beamline, record.member):
+        if is_relative_path(record.member) and is_relative_path(path) and asked.means(beamline, record.member):
             yield TapeCopy(
                 beamline.name,
                 record.member,
@@ -140,15 +140,6 @@ def _listed(file: Path, asked: Sequence[Asked]) -> Iterator[TapeCopy]:
             "rebuild-manifest"
         ) from error
     for member in members:
-        if member.sha256 and _legal(member.path) and any(one.means(beamline, member.path) for one in asked):
+        if member.sha256 and is_relative_path(member.path) and any(one.means(beamline, member.path) for one in asked):
             moment = from_ns(member.modified_us * 1000)
             yield TapeCopy(beamline.name, member.path, named.path, member.size, member.sha256, moment, Source.MANIFEST)
-
-
-def _legal(path: str) -> bool:
-    """Whether a name may become a file: manifests and catalogues are input like any other."""
-    try:
-        check_relative_path(path)
-    except PathError:
-        return False
-    return True

@@ -335,6 +335,9 @@ class GlobusMover(Closing):
         collection = self._collection(endpoint)
         collection.probe()
         for page in collection.pages(folder):
+            if not page:
+                # After the look: storage that went away meanwhile must not read as an empty folder.
+                collection.probe(again=True)
             for entry in page.values():
                 if entry.stat:
                     modified_us = to_ns(entry.stat.modified_at) // 1000

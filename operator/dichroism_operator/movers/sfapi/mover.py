@@ -317,18 +317,6 @@ class SfapiMover(Closing):
         names = self._site.tape_names(self._settings.hsi, tape.root_path) or []
         return frozenset(name.rpartition("/")[2] for name in names if name.endswith(".tar"))
 
-    def read(self, near: Endpoint, path: str) -> bytes:
-        """A small file on the disk from which bundles are made, through the API.
-
-        Raises:
-            FileNotFoundError: it is not there.
-            MoverUnavailable: it can't be read now.
-        """
-        content = self._site.read(f"{near.root_path}/{check_relative_path(path)}")
-        if content is None:
-            raise FileNotFoundError(path)
-        return content
-
 
 def _progress(flight: Flight | None) -> Progress:
     if flight is None:
