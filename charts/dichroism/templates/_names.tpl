@@ -15,33 +15,30 @@
 {{- end -}}
 
 {{/*
-Name of the CronJob of an endpoint: (dict "root" $ "endpoint" NAME). A CronJob's name has at most 52 characters and an
-endpoint's at most 22, so a long beginning is cut, with a hash in place of what is lost: two releases never share a name.
+Beginning of a CronJob's name, which has at most 52 characters, an endpoint's at most 22: a long one is cut, with a hash in
+place of what is lost, so two releases never share a name.
 */}}
-{{- define "dichroism.cronjob" -}}
-{{- $prefix := include "dichroism.fullname" .root -}}
-{{- if gt (len $prefix) 23 -}}
-{{- $prefix = printf "%s-%s" (trunc 16 $prefix | trimSuffix "-") (sha256sum $prefix | trunc 6) -}}
-{{- end -}}
-{{- printf "%s-prune-%s" $prefix .endpoint -}}
-{{- end -}}
-
-{{/* Name of the flight check of a beamline, of at most 16 characters: (dict "root" $ "beamline" NAME). */}}
-{{- define "dichroism.flight" -}}
-{{- $prefix := include "dichroism.fullname" .root -}}
-{{- if gt (len $prefix) 23 -}}
-{{- $prefix = printf "%s-%s" (trunc 16 $prefix | trimSuffix "-") (sha256sum $prefix | trunc 6) -}}
-{{- end -}}
-{{- printf "%s-flight-%s" $prefix (lower .beamline) -}}
-{{- end -}}
-
-{{/* Name of the audit, of at most 52 characters. */}}
-{{- define "dichroism.audit" -}}
+{{- define "dichroism.prefix" -}}
 {{- $prefix := include "dichroism.fullname" . -}}
 {{- if gt (len $prefix) 23 -}}
 {{- $prefix = printf "%s-%s" (trunc 16 $prefix | trimSuffix "-") (sha256sum $prefix | trunc 6) -}}
 {{- end -}}
-{{- printf "%s-audit" $prefix -}}
+{{- $prefix -}}
+{{- end -}}
+
+{{/* Name of the CronJob of an endpoint: (dict "root" $ "endpoint" NAME). */}}
+{{- define "dichroism.cronjob" -}}
+{{- printf "%s-prune-%s" (include "dichroism.prefix" .root) .endpoint -}}
+{{- end -}}
+
+{{/* Name of the flight check of a beamline, of at most 16 characters: (dict "root" $ "beamline" NAME). */}}
+{{- define "dichroism.flight" -}}
+{{- printf "%s-flight-%s" (include "dichroism.prefix" .root) (lower .beamline) -}}
+{{- end -}}
+
+{{/* Name of the audit, of at most 52 characters. */}}
+{{- define "dichroism.audit" -}}
+{{- printf "%s-audit" (include "dichroism.prefix" .) -}}
 {{- end -}}
 
 {{/* Labels by which pods are selected; they never change. (dict "root" $ "component" NAME) */}}
