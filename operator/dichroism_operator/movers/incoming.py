@@ -15,9 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.mount import INCOMING, Mount, readable
 from dichroism_operator.movers.noreplace import rename_noreplace
 
@@ -55,7 +54,7 @@ class IncomingFile:
         rename_noreplace(self._folder, self.name, folder, name, private_old=True)
 
 
-class Incoming:
+class Incoming(Closing):
     """The incoming folder of one endpoint, for one task. A context manager.
 
     The names begin with the task's submission id, so that a person sees whose they are.
@@ -75,12 +74,8 @@ class Incoming:
         except OSError as error:
             raise mount.outage(error) from error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Give the descriptor back."""
         os.close(self._fd)
 
     @contextmanager

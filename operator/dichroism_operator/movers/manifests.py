@@ -21,7 +21,7 @@ def manifests_on(endpoint: Endpoint, wanted: Callable[[str], bool]) -> Iterator[
     with Mount(endpoint) as mount:
         try:
             for name in _names(mount, wanted):
-                with mount.open(f"{MANIFESTS}/{name}") as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
+                with mount.file(f"{MANIFESTS}/{name}") as file:
                     text = file.read(MAX_MANIFEST_BYTES)
                 try:
                     yield name, parse_manifest(text.decode())

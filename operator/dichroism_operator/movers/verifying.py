@@ -48,8 +48,8 @@ def _member_states(mount: Mount, path: str, copies: Sequence[CopyToVerify]) -> d
     for copy in copies:
         asked.setdefault(copy.path, copy)
     try:
-        with mount.open(path) as fd, os.fdopen(os.dup(fd), "rb") as tar:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        with mount.file(path) as tar:
+            os.posix_fadvise(tar.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             found = bundle.verify_members(tar, {member: (copy.size, copy.sha256) for member, copy in asked.items()})
     except OSError as error:
         return dict.fromkeys(copies, _state_of(mount, error))

@@ -76,11 +76,7 @@ class BundlesAtHand:
             with (path if path.exists() else self._folder / path.name).open("rb") as tar:
                 yield tar
             return
-        with (
-            Mount(tape_of(self._config, portion.beamline)) as mount,
-            mount.open(portion.bundle) as descriptor,
-            open(descriptor, "rb", closefd=False) as tar,
-        ):
+        with Mount(tape_of(self._config, portion.beamline)) as mount, mount.file(portion.bundle) as tar:
             yield tar
 
 

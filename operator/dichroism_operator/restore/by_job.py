@@ -172,7 +172,7 @@ class BundlesByJob:
         if mount is None:
             yield io.BytesIO(self._read(found, path, size))
             return
-        with mount.open(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        with mount.file(path) as file:
             yield file
 
     def _read(self, found: Retrieved, path: str, size: int) -> bytes:

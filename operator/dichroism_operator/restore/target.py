@@ -15,6 +15,7 @@ from typing import BinaryIO
 from dichroism_crds.paths import check_relative_path
 from dichroism_crds.timestamps import to_ns
 from dichroism_operator.movers.bundle import open_folder, open_regular
+from dichroism_operator.movers.closing import Closing
 from dichroism_operator.movers.hashing import no_checkpoint, sha256_from_disk
 from dichroism_operator.movers.mount import sync_folder
 from dichroism_operator.movers.noreplace import rename_noreplace
@@ -24,8 +25,8 @@ class TargetError(Exception):
     """A file can't be written below the target; the cause is the OSError that said so."""
 
 
-class Target:
-    """A folder for restored files, open; made where it is missing. A context manager."""
+class Target(Closing):
+    """A folder for restored files, open; made where it is missing."""
 
     def __init__(self, folder: Path) -> None:
         """Make and open it.
@@ -37,10 +38,8 @@ class Target:
         self.folder = folder
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def __enter__(self) -> "Target":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Give the descriptor back."""
         os.close(self._fd)
 
     def holds(self, path: str, size: int, sha256: str) -> bool | None:
