@@ -18,6 +18,7 @@ from dichroism_crds.kinds import Step
 from dichroism_crds.timestamps import from_ns
 from tests import cluster as clusters
 from tests.bench.frame import Figures, Measurement, Say
+from tests.bench.sites import started
 from tests.cluster import Cluster
 from tests.emulators.globus.sdk import transfer_client
 from tests.fault.campaign import succeeded
@@ -82,8 +83,7 @@ def _tell(site: GlobusSite, paths: list[str]) -> None:
 
 def _arrive(site: GlobusSite, count: int) -> float:
     """Start the operator, which was told of all files before; seconds until all are recorded as verified."""
-    operator = site.operator().start()
-    site.wait_for(lambda: "working on namespace" in operator.words(), "the operator works", 60)
+    operator = started(site)
     began = time.monotonic()
 
     end = time.monotonic() + PATIENCE_S
@@ -159,8 +159,7 @@ def _done(client: TransferClient, tasks: list[str]) -> list[bool]:
 def _close_to_cfs(site: GlobusSite, say: Say) -> float:
     """From the last write of a file until its copy is verified, one file a second, watcher included."""
     site.watcher().start()
-    operator = site.operator().start()
-    site.wait_for(lambda: "working on namespace" in operator.words(), "the operator works", 60)
+    started(site)
     written: dict[str, datetime] = {}
     folder = site.mount("data402") / "2026" / "261122"
     folder.mkdir(parents=True)

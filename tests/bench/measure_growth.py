@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dichroism_crds.kinds import ConditionStatus, Scan, Step
 from dichroism_crds.names import PRIVATE_DIR
@@ -15,8 +16,8 @@ from tests import cluster as clusters
 from tests.backlog import LIVE, create, scan_before_tape
 from tests.bench.frame import Figures, Measurement, Say
 from tests.bench.ledger import Requests, etcd_bytes
+from tests.bench.sites import started, write
 from tests.cluster import Cluster
-from tests.samples.filler import write_filler
 from tests.site import BEAMLINES, Program, Site
 
 SIZES = (1_000, 10_000, 20_000, 50_000)
@@ -69,7 +70,7 @@ def _without_backlog(site: Site) -> tuple[float, float]:
     operator = _started(site)
     time.sleep(SETTLE_S)
     idle = memory_mb(operator)
-    bodies = _write(site, 0)
+    bodies = write(site, "live0", LIVE_FILES, FILE_BYTES)
     site.create_scans(bodies)
     _until_copied(site, bodies)
     time.sleep(SETTLE_S)
@@ -85,14 +86,13 @@ def _grow(site: Site, made: int, size: int) -> None:
 
 
 def _started(site: Site) -> Program:
-    operator = site.operator(f"operator-{len(site.programs)}").start(DICHROISM_SWEEP_SECONDS="60")
-    site.wait_for(lambda: "working on namespace" in operator.words(), "the operator works", PATIENCE_S)
-    return operator
+    name = f"operator-{len(site.programs)}"
+    return started(site, name, PATIENCE_S, DICHROISM_SWEEP_SECONDS="60")
 
 
 def _restart_and_send(site: Site, size: int, say: Say) -> Figures:
     """One file waits for the operator's start; the others come when it is at work."""
-    first, *others = _write(site, size)
+    first, *others = write(site, f"live{size}", LIVE_FILES, FILE_BYTES)
     site.create_scans([first])
     began = time.monotonic()
     operator = _started(site)
@@ -117,19 +117,7 @@ def _restart_and_send(site: Site, size: int, say: Say) -> Figures:
     }
 
 
-def _write(site: Site, size: int) -> list[dict[str, object]]:
-    bodies = []
-    for beamline, number in BEAMLINES.items():
-        root = site.mount(f"data{number}")
-        (root / f"live{size}").mkdir(parents=True)
-        for index in range(LIVE_FILES):
-            path = f"live{size}/scan{index:05d}.txt"
-            write_filler(root / path, FILE_BYTES, index)
-            bodies.append(site.scan_body(beamline, path))
-    return bodies
-
-
-def _until_copied(site: Site, bodies: list[dict[str, object]]) -> None:
+def _until_copied(site: Site, bodies: list[dict[str, Any]]) -> None:
     wanted = {Scan.parse(body).name for body in bodies}
 
     def done() -> bool:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from dichroism_crds.kinds import Scan, ScanPhase, Transfer
 from dichroism_crds.names import GROUP, VERSION
@@ -20,11 +19,12 @@ from tests.api import acting
 from tests.backlog import AT_ONCE, create, scan_before_tape
 from tests.bench.frame import Figures, Measurement, Say
 from tests.bench.ledger import Requests, etcd_bytes
+from tests.bench.sites import started, write
 from tests.cluster import Cluster
-from tests.samples.filler import write_filler
-from tests.site import BEAMLINES, Program, Site
+from tests.site import Site
 
 FILE_BYTES = 300_000
+DAY = "2026/261122"
 FILES = 1000
 """Of each beamline, for the throughput: one batch of the first hop."""
 BATCH = 200
@@ -61,25 +61,6 @@ def _site(cluster: Cluster, folder: Path, flush: str = "2s") -> Iterator[Site]:
         yield site
     finally:
         site.close()
-
-
-def _write(site: Site, count: int) -> list[dict[str, Any]]:
-    """So many files of each beamline, and their Scans."""
-    bodies = []
-    for beamline, number in BEAMLINES.items():
-        root = site.mount(f"data{number}")
-        (root / "2026" / "261122").mkdir(parents=True, exist_ok=True)
-        for index in range(count):
-            path = f"2026/261122/scan{index:05d}.txt"
-            write_filler(root / path, FILE_BYTES, index)
-            bodies.append(site.scan_body(beamline, path))
-    return bodies
-
-
-def _started(site: Site) -> Program:
-    operator = site.operator().start()
-    site.wait_for(lambda: "working on namespace" in operator.words(), "the operator works", 60)
-    return operator
 
 
 def _remain(site: Site, *phases: str) -> bool:
@@ -124,10 +105,10 @@ def _throughput(site: Site, say: Say) -> Figures:
     """From the operator's first look at the waiting Scans until all are done; then what is left of them in etcd."""
     empty = etcd_bytes(site.cluster)
     count = 2 * FILES
-    bodies = _write(site, FILES)
+    bodies = write(site, DAY, FILES, FILE_BYTES)
     say(f"{count} files written")
     site.create_scans(bodies)
-    operator = _started(site)
+    operator = started(site)
     began = time.monotonic()
     _finish(site)
     seconds = time.monotonic() - began
@@ -149,8 +130,8 @@ def _throughput(site: Site, say: Say) -> Figures:
 def _writes_of_a_batch(site: Site, say: Say) -> float:
     """The files wait when the operator starts, so that each lane has one batch."""
     before = Requests.so_far(site.cluster)
-    site.create_scans(_write(site, BATCH))
-    operator = _started(site)
+    site.create_scans(write(site, DAY, BATCH, FILE_BYTES))
+    operator = started(site)
     _finish(site)
     operator.stop()
     return _per_scan(before, site, 2 * BATCH, f"{BATCH} files a batch", say)
@@ -159,8 +140,8 @@ def _writes_of_a_batch(site: Site, say: Say) -> float:
 def _writes_of_singles(site: Site, say: Say) -> float:
     """Every file is told when the one before is on its way; bundles and Prunes fill as they do in production."""
     before = Requests.so_far(site.cluster)
-    operator = _started(site)
-    bodies = _write(site, SINGLES // 2)
+    operator = started(site)
+    bodies = write(site, DAY, SINGLES // 2, FILE_BYTES)
     for body in bodies:
         site.create_scans([body])
         site.wait_for(lambda: not _remain(site, *COPIED), "the file is copied")
