@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tests.cluster import Cluster, processes
 from tests.fault.campaign import Campaign, files_below, members_of
 from tests.fault.conftest import FULL_COUNTS, quick
 from tests.fault.supervisor import LEASE_SECONDS, Supervisor
+from tests.probe import metric
 from tests.site import Site, open_site
 
 SIZE = 2 * 1024 * 1024
@@ -44,13 +44,6 @@ def full_endpoint(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Pa
         finally:
             site.close()
             subprocess.run(["umount", folder], check=True)
-
-
-def metric(port: int, words: str) -> float:
-    """Value of one line of /metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        lines = [line for line in answer.read().decode().splitlines() if line.startswith(words)]
-    return float(lines[0].rpartition(" ")[2])
 
 
 def test_a_full_destination_pauses_its_lane_alone_until_there_is_space(full_endpoint: tuple[Site, str]) -> None:

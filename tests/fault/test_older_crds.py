@@ -2,8 +2,6 @@
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from dichroism_crds.schema_served import OPENAPI_PATH
 from tests.cluster import Cluster, CommandError, processes
 from tests.fault.campaign import Campaign
 from tests.fault.supervisor import LEASE_SECONDS
+from tests.probe import ask
 from tests.site import Site
 
 CRD = f"{Scan.plural}.{GROUP}"
@@ -42,17 +41,6 @@ def replace(cluster: Cluster, crd: dict[str, Any], *, served: bool) -> None:
         time.sleep(0.2)
 
 
-def ready(port: int) -> tuple[int, str]:
-    """Status and text of /readyz; 0 while nobody answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
 def test_with_an_older_crd_the_operator_says_so_and_waits_for_the_right_one(
     site: Site, older_crd: dict[str, Any]
 ) -> None:
@@ -61,7 +49,7 @@ def test_with_an_older_crd_the_operator_says_so_and_waits_for_the_right_one(
     port = processes.free_port()
     operator = site.operator(port=port).start(DICHROISM_LEASE_SECONDS=LEASE_SECONDS)
     site.wait_for(lambda: "not ready" in operator.words(), "it says why it does not work")
-    status, text = ready(port)
+    status, text = ask(port, "/readyz")
     assert status == 503
     for words in ("older than this version", f"Scan.status.{FIELD}", "dichroism crds"):
         assert words in text
@@ -74,5 +62,5 @@ def test_with_an_older_crd_the_operator_says_so_and_waits_for_the_right_one(
 
     replace(site.cluster, older_crd, served=True)
     site.wait_until_succeeded(len(campaign.originals))
-    assert ready(port) == (200, "ok\n")
+    assert ask(port, "/readyz") == (200, "ok\n")
     assert operator.stop() == 0

@@ -2,7 +2,6 @@
 
 import re
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tests.fault.campaign import Campaign
 from tests.fault.conftest import quick
 from tests.fault.supervisor import Supervisor
 from tests.prefect.server import PrefectServerProcess
+from tests.probe import ask, metric
 from tests.site import Site, open_site
 
 KILL_AFTER = 15
@@ -59,20 +59,11 @@ def make_backlog(site: Site, count: int) -> set[str]:
     return {scan.metadata.uid or "" for scan in made}
 
 
-def metric(port: int, line: str) -> float:
-    """Value of one line of /metrics; -1 while nobody answers or knows it."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            found = re.search(rf"^{re.escape(line)} (\S+)$", answer.read().decode(), re.MULTILINE)
-    except OSError:
-        return -1
-    return float(found[1]) if found else -1
-
-
 def sum_of(port: int, name: str) -> float:
     """Sum of a metric over all its labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        lines = [line for line in answer.read().decode().splitlines() if line.startswith(f"{name}{{")]
+    status, text = ask(port, "/metrics")
+    assert status == 200
+    lines = [line for line in text.splitlines() if line.startswith(f"{name}{{")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
@@ -177,8 +168,9 @@ def test_a_pool_that_others_use_turns_the_mirror_off_and_nothing_else(
         site.wait_until_succeeded(len(campaign.originals))
         site.wait_for(lambda: site.events(OPERATOR_LEASE).get("PoolInUse"), "an Event says so")
         assert metric(port, 'dichroism_mirror_off{reason="PoolInUse"}') == 1
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
-            said = answer.read().decode().splitlines()
+        status, text = ask(port, "/readyz")
+        assert status == 200
+        said = text.splitlines()
     assert (said[0], said[1].split(":")[0:2]) == ("ok", ["the Prefect mirror is off", " PoolInUse"])
     assert empty_prefect.ask("GET", "/work_pools/new_file_dichroism_pool") == made
     campaign.check()

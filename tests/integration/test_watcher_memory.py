@@ -11,7 +11,8 @@ import pytest
 from dichroism_crds.names import ANNOTATION_MOVED_TO
 from dichroism_watcher.killpoints import Point
 from tests.cluster import Cluster
-from tests.integration.test_watcher_process import DEADLINE_S, Site, ask, crds, describes, free_port, site
+from tests.integration.test_watcher_process import DEADLINE_S, Site, crds, describes, free_port, site
+from tests.probe import ask
 from tests.samples import write_filler
 
 __all__ = ["crds", "site"]  # fixtures of this module too
