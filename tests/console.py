@@ -5,6 +5,7 @@ line stands in that output as it is, but for ``...``, which stands for anything,
 between promised ones may be left out. Everything of a page runs in one shell, so variables and folders last.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -108,4 +109,9 @@ class Shell:
     def close(self) -> None:
         """End the shell; what it started in the background stays."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        # Not read to the end: what runs in the background holds the pipe.
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()

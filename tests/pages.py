@@ -5,9 +5,13 @@ another language whose first line is a comment with its name. Blocks in quotes c
 """
 
 import re
+import subprocess
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 HOW_TO = ROOT / "docs" / "how-to"
@@ -66,3 +70,19 @@ class Page:
 def page(name: str) -> Page:
     """The how-to page of a name, such as ``install-on-k3s``."""
     return Page(HOW_TO / f"{name}.md")
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub, and the site, give to a heading."""
+    kept = (one for one in heading.lower() if one in " -_" or unicodedata.category(one)[0] in "LN")
+    return "".join(kept).strip().replace(" ", "-")
+
+
+def project_files() -> list[Path]:
+    """Every file that Git has or would take; the test is skipped outside a clone."""
+    asked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("not in a clone, so nobody knows which files belong to the project")
+    listed = (ROOT / name for name in done.stdout.decode().split("\0") if name)
+    return [file for file in listed if file.is_file()]

@@ -28,11 +28,10 @@ from dichroism_operator.metrics import REGISTRY
 from tests import chart_values, reference_kinds
 from tests.chart import CHART
 from tests.chart_values import CRDS
-from tests.runbook import KEPT, entry_of, link_to
+from tests.runbook import KEPT, RUNBOOK, entry_of, link_to
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "reference"
-RUNBOOK = REPOSITORY / "docs" / "runbook.md"
 _MADE_TABLE = re.compile(
     r"(?P<head><!-- (?P<kind>conditions|kept): (?P<words>[\w ]+)\. Made by `make docs`\. -->).*?(?P<end><!-- end -->)",
     re.DOTALL,

@@ -4,6 +4,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from tests.pages import anchor
+
 RUNBOOK = Path(__file__).resolve().parents[1] / "docs" / "runbook.md"
 KEPT = "A Prune is Incomplete"
 """The entry that has every reason for which a prune run keeps a file."""
@@ -35,5 +37,4 @@ def _first_cells(text: str) -> str:
 
 def link_to(heading: str) -> str:
     """A link from a reference page; the anchor is the one that the heading has in the repository and in the site."""
-    anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-    return f"[{heading}](../runbook.md#{anchor})"
+    return f"[{heading}](../runbook.md#{anchor(heading)})"

@@ -16,6 +16,7 @@ from globus_sdk import TransferData
 from dichroism_crds.kinds import Transfer, TransferItem
 from dichroism_crds.reasons import Reason
 from tests.emulators.globus.faults import Action, Point
+from tests.emulators.globus.paths import used_bytes
 from tests.emulators.globus.sdk import transfer_client
 from tests.fault.globus_campaign import DAY, HOUR, PATIENCE_S, GlobusCampaign
 from tests.fault.test_two_operators import LEASE_LOST, is_stopped
@@ -153,7 +154,7 @@ def sources_changed(campaign: GlobusCampaign) -> None:
 def quota_full(campaign: GlobusCampaign) -> None:
     """The destination takes one more file and no second one."""
     target = campaign.site.collections["nersc631"]
-    used = sum(file.stat().st_size for file in campaign.site.mount("nersc631").rglob("*") if file.is_file())
+    used = used_bytes(campaign.site.mount("nersc631"))
     campaign.running()
     campaign.listen()
     campaign.globus.set_collection(target, quota_bytes=used + 40_000)

@@ -64,6 +64,13 @@ class Outcome:
     at: float = 0.0
 
 
+def outcomes_in(log: Path) -> Iterator[Outcome]:
+    """What an instrument said of its files so far; the last line may be half there."""
+    for line in log.read_text().splitlines() if log.exists() else []:
+        with suppress(ValueError):
+            yield Outcome(**json.loads(line))
+
+
 class Instrument:
     """Writes below one root. ``outside`` is on the same file system and not watched.
 

@@ -28,7 +28,7 @@ from tests.api import acting
 from tests.cluster import Cluster
 from tests.cluster.processes import free_port
 from tests.emulators.apiproxy.process import ApiProxy
-from tests.fault.instrument import SINCE_S, Outcome
+from tests.fault.instrument import SINCE_S, Outcome, outcomes_in
 from tests.fault.supervisor import WITHOUT_ROOT
 from tests.site import PYTHON
 
@@ -210,12 +210,7 @@ class Watching:
         found: dict[Key, Outcome] = {}
         for number in range(len(self.writers)):
             beamline = list(BEAMLINES)[number % len(BEAMLINES)]
-            file = self._outcomes(number)
-            lines = file.read_text().splitlines() if file.exists() else []
-            for line in lines:
-                with suppress(ValueError):  # the last line may be half there
-                    outcome = Outcome(**json.loads(line))
-                    found[beamline, outcome.path] = outcome
+            found |= {(beamline, one.path): one for one in outcomes_in(self._outcomes(number))}
         return found
 
     # --- the API

@@ -12,6 +12,7 @@ import pytest
 
 from tests.emulators.globus.clock import parsed
 from tests.emulators.globus.faults import Action, Point
+from tests.emulators.globus.paths import used_bytes
 from tests.emulators.globus.process import CLIENT, GlobusEmulator
 from tests.emulators.globus.sdk import transfer_client, until
 from tests.emulators.globus.settings import Collection, Kind, Limits, Settings
@@ -250,7 +251,7 @@ def test_a_probability_with_a_seed_hits_the_same_files_every_time(bench: Bench) 
 
 def test_a_full_quota_waits_or_ends_the_task_as_was_asked(bench: Bench) -> None:
     bench.write("q1", "q2", size=640_000)
-    used = sum(path.stat().st_size for path in bench.target.rglob("*") if path.is_file())
+    used = used_bytes(bench.target)
     bench.service.set_collection(TARGET, quota_bytes=used + 1_000_000)
     task = until(bench.transfer, bench.submit("q1", "q2", fail_on_quota_errors=True))
     assert (task["fatal_error"]["code"], bench.arrived("q1", "q2")) == ("QUOTA_EXCEEDED", [True, False])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.console import Shell, commands
-from tests.pages import Page
+from tests.pages import Page, project_files
 
 ROOT = Path(__file__).parents[2]
 PAGE = Page(ROOT / "docs" / "tutorial.md")
@@ -22,15 +22,11 @@ ADDRESS = "<address of this repository>"
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """What would be cloned: the files as they are now, committed or not."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True)
-    if names.returncode != 0:
-        pytest.skip("not in a clone, so nobody knows which files belong to the project")
     origin = tmp_path / "origin"
-    for name in filter(None, names.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (origin / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, origin / name)
+    for file in project_files():
+        copy = origin / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
     who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     for arguments in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "as it is"]):
         subprocess.run(["git", *arguments], cwd=origin, check=True)

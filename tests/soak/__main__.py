@@ -165,8 +165,7 @@ def _fair(soak: Soak) -> None:
 def _unfinished(written: list[Written], scans: list[dict[str, Any]], transfers: list[dict[str, Any]]) -> list[str]:
     """What is not at its end."""
     told = {one.key: one for one in map(evidence.told_of, scans)}
-    formers = {(one.beamline, one.path): one for one in told.values() if one.moved_to}
-    moved = {(key[0], one.moved_to): one for key, one in formers.items()}
+    moved = {(one.beamline, one.moved_to): one for one in told.values() if one.moved_to}
     waiting = []
     for file in written:
         scan = told.get(file.key) or moved.get(file.key)

@@ -9,12 +9,12 @@ import os
 import sqlite3
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from dichroism_crds.names import ANNOTATION_MOVED_TO, PRIVATE_DIR
-from tests.fault.instrument import Outcome
+from tests.fault.instrument import Outcome, outcomes_in
 from tests.site import BEAMLINES, GlobusSite
 from tests.soak.records import Entry, Found, Place, Planned, Told, ToldCopy, Written
 
@@ -38,12 +38,8 @@ def written_of(beamline: str, outcome: Outcome, quiet_s: float) -> Written:
 
 
 def read_outcomes(log: Path, beamline: str, quiet_s: float) -> list[Written]:
-    """Every file that an instrument is done with, by its log; the last line may be half there."""
-    found = []
-    for line in log.read_text().splitlines() if log.exists() else []:
-        with suppress(ValueError):
-            found.append(written_of(beamline, Outcome(**json.loads(line)), quiet_s))
-    return found
+    """Every file that an instrument is done with, by its log."""
+    return [written_of(beamline, one, quiet_s) for one in outcomes_in(log)]
 
 
 def files_on(root: Path, beamline: str, places: Mapping[str, Place]) -> Iterator[Found]:
@@ -112,7 +108,7 @@ def told_of(scan: Mapping[str, Any]) -> Told:
         message=status.get("message", ""),
         moved_to=scan["metadata"].get("annotations", {}).get(ANNOTATION_MOVED_TO),
         copies={
-            one["endpoint"]: ToldCopy(one["path"], one.get("member"), one.get("checksum", {}).get("value"))
+            one["endpoint"]: ToldCopy(one["path"], one.get("checksum", {}).get("value"))
             for one in status.get("copies", [])
         },
         superseded=tuple(one.get("checksum", {}).get("value", "") for one in status.get("superseded", [])),
@@ -127,7 +123,6 @@ def planned_in(prunes: Sequence[Mapping[str, Any]]) -> list[Planned]:
             prune["spec"]["endpoint"]["name"],
             item["path"],
             item.get("checksum", {}).get("value", ""),
-            prune["metadata"]["name"],
         )
         for prune in prunes
         for item in prune["spec"]["items"]

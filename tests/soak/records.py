@@ -74,7 +74,6 @@ class ToldCopy:
     """A copy that a Scan records."""
 
     path: str
-    member: str | None
     sha256: str | None
 
 
@@ -115,7 +114,6 @@ class Planned:
     endpoint: str
     path: str
     sha256: str
-    prune: str
 
 
 @dataclass

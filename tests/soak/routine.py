@@ -3,19 +3,16 @@
 A thread of its own, so that no run waits for a trouble to be over.
 """
 
-import hashlib
 import json
-import os
 import random
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from dichroism_crds.killpoints import ENV as KILL_AT
+from tests.fault.campaign import files_below
 from tests.site import BEAMLINES, Program
 from tests.soak import evidence
 from tests.soak.world import DISKS, SOURCES, Soak
@@ -117,15 +114,8 @@ def restore_some(soak: Soak, rng: random.Random, count: int, seconds: float) -> 
         arguments = ["--to", str(folder), "--beamline", beamline, "--config", str(soak.site.config_file)]
         arguments += ["--namespace", soak.site.namespace, "--", *(path for path, _ in chosen)]
         code, said = soak.command("restore", *arguments, name="restore", seconds=seconds)
-        found = dict(_below(folder))
+        found = dict(files_below(folder))
         soak.restored += [((beamline, path), digest) for path, digest in found.items()]
         soak.counts["files restored"] += len(found)
         missing += [f"{path}: exit code {code}: {said[-300:]}" for path, _ in chosen if path not in found]
     return missing
-
-
-def _below(folder: Path) -> Iterator[tuple[str, str]]:
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            file = Path(parent) / name
-            yield str(file.relative_to(folder)), hashlib.sha256(file.read_bytes()).hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.emulators.globus.faults import Action as Globus
+from tests.emulators.globus.paths import used_bytes
 from tests.emulators.scicat.faults import Action as SciCat
 from tests.fault.globus_campaign import DAY, HOUR
 from tests.fault.mischief import ANY, WRITES
@@ -123,7 +124,7 @@ def globus_corrupts(soak: Soak) -> Iterator[None]:
 def globus_full(soak: Soak) -> Iterator[None]:
     """The destination has no room for more than a file or two."""
     globus, target = soak.site.globus, soak.site.collections["nersc402"]
-    used = sum(file.stat().st_size for file in soak.site.mount("nersc402").rglob("*") if file.is_file())
+    used = used_bytes(soak.site.mount("nersc402"))
     globus.set_collection(target, quota_bytes=used + SOME_BYTES)
     yield
     globus.set_collection(target, quota_bytes=None)

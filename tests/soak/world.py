@@ -285,9 +285,8 @@ class Soak:
     def operator_mb(self) -> float:
         """Memory of the operator now (MB), 0 when it does not run."""
         process = self.operator.program.process
-        with suppress(OSError, AttributeError, IndexError):
-            assert process is not None
-            status = Path(f"/proc/{process.pid}/status").read_text()
+        with suppress(OSError, IndexError):
+            status = Path(f"/proc/{process.pid}/status").read_text() if process else ""
             return round(int(status.split("VmRSS:")[1].split()[0]) / 1024, 1)
         return 0.0
 

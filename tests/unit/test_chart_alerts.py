@@ -15,6 +15,8 @@ from dichroism_crds.reasons import KeptReason
 from dichroism_operator.metrics import REGISTRY
 from tests.chart import CHART, objects, of_kind, render
 from tests.cluster import promtool_path
+from tests.pages import anchor
+from tests.runbook import entries
 
 pytestmark = pytest.mark.usefixtures("chart_tools")
 ROOT = CHART.parents[1]
@@ -81,12 +83,11 @@ def promtool_test(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_alert_says_what_to_do() -> None:
-    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+    anchors = set(map(anchor, entries()))
     for name, rule in alerts().items():
-        address, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        address, _, place = rule["annotations"]["runbook_url"].partition("#")
         assert address == RUNBOOK
-        assert anchor in anchors, name
+        assert place in anchors, name
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert {"summary", "description"} <= rule["annotations"].keys()
 

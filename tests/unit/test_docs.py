@@ -5,9 +5,7 @@ Only names are checked. Whether a sentence is true stays a person's business.
 
 import ast
 import re
-import subprocess
 import tomllib
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -23,6 +21,7 @@ from dichroism_operator.audit.findings import Kind
 from dichroism_operator.filling import Cause
 from dichroism_operator.metrics import REGISTRY
 from tests.chart import CHART
+from tests.pages import anchor, project_files
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
@@ -73,11 +72,6 @@ def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text_of(page)), re.MULTILINE)
     return {anchor(heading) for heading in headings}
-
-
-def anchor(heading: str) -> str:
-    kept = (one for one in heading.lower() if one in " -_" or unicodedata.category(one)[0] in "LN")
-    return "".join(kept).strip().replace(" ", "-")
 
 
 def test_relative_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
@@ -243,12 +237,7 @@ def test_every_dependency_has_its_reason_in_the_documentation() -> None:
 @cache
 def files() -> tuple[Path, ...]:
     """Every file that Git has or would take, but for this one, which has to name what it looks for."""
-    asked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True)
-    if done.returncode != 0:
-        pytest.skip("not in a clone, so nobody knows which files belong to the project")
-    listed = (ROOT / name for name in done.stdout.decode().split("\0") if name)
-    return tuple(file for file in listed if file.is_file() and file != Path(__file__))
+    return tuple(file for file in project_files() if file != Path(__file__))
 
 
 HOME = re.compile(r"(?<![\w.-])(?:/home/(?!a/als)\w|/root\b|/Users/\w)")

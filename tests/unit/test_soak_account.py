@@ -21,7 +21,7 @@ def sha(text: str) -> str:
 
 
 def told(path: str, sha256: str, **more: object) -> Told:
-    copies = {"nersc402": ToldCopy(path, None, sha256), "hpss402": ToldCopy(BUNDLE, path, sha256)}
+    copies = {"nersc402": ToldCopy(path, sha256), "hpss402": ToldCopy(BUNDLE, sha256)}
     return replace(Told(f"scan of {path}", "BL402", path, True, copies=copies, pid=f"pid of {path}"), **more)  # type: ignore[arg-type]
 
 
@@ -45,7 +45,7 @@ def world() -> World:
         found=lying,
         scans=[told(path, one[0]) for path, one in contents.items()],
         datasets=[Entry(f"pid of {path}", (one[0],), (one[0],)) for path, one in contents.items()],
-        planned=[Planned("data402", path, one[0], "data402-1") for path, one in contents.items()],
+        planned=[Planned("data402", path, one[0]) for path, one in contents.items()],
         deliveries=[("nersc402", AGAIN, 30, "then"), ("nersc402", AGAIN, 31, "now")],
         tasks=["dichroism ns t1 s1", "dichroism ns t2 s2"],
         restored=[(("BL402", PRUNED), sha("pruned"))],
@@ -121,7 +121,7 @@ def delete_early(world: World) -> None:
 
 def tell_another_bundle(world: World) -> None:
     (one,) = [one for one in world.scans if one.path == KEPT]
-    scan(world, KEPT, copies={**one.copies, "hpss402": ToldCopy("2026/other.tar", KEPT, sha("kept"))})
+    scan(world, KEPT, copies={**one.copies, "hpss402": ToldCopy("2026/other.tar", sha("kept"))})
 
 
 def tell_an_older_content(world: World) -> None:

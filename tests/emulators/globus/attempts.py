@@ -222,7 +222,7 @@ _OPTIONS = (
 def _room(target: Collection, path: Path) -> int | None:
     if target.quota_bytes is None:
         return None
-    return target.quota_bytes - used_bytes(target) + (path.stat().st_size if path.is_file() else 0)
+    return target.quota_bytes - used_bytes(target.root) + (path.stat().st_size if path.is_file() else 0)
 
 
 def _is_excluded(name: str, kind: str, rules: list[dict[str, Any]]) -> bool:

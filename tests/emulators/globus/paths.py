@@ -46,10 +46,10 @@ def may_write(collection: Collection, client_id: str) -> bool:
     return collection.permissions is None or collection.permissions.get(client_id) == "rw"
 
 
-def used_bytes(collection: Collection) -> int:
-    """Sum of the sizes of all files below the root."""
+def used_bytes(root: str | Path) -> int:
+    """Sum of the sizes of all files below a folder in which others are at work."""
     total = 0
-    for folder, _, names in os.walk(collection.root):
+    for folder, _, names in os.walk(root):
         for name in names:
             try:
                 total += os.lstat(os.path.join(folder, name)).st_size

@@ -86,8 +86,7 @@ class Release(Site):
         document = super().document()
         for name in self.endpoints:
             del document[name]["mount"]
-        port = int(self.scicat.url.removesuffix("/api/v3").rpartition(":")[2])
-        document["scicat"]["url"] = self.scicat.url.replace(f"127.0.0.1:{port}", self.cluster.reachable(port))
+        document["scicat"]["url"] = behind_gates(self.cluster, self.scicat.url)
         return document
 
     def measure(self, beamline: str, count: int, seed: int = 0) -> dict[str, bytes]:
@@ -95,9 +94,9 @@ class Release(Site):
         target = self.mount(f"data{BEAMLINES[beamline]}")
         staged = self.folder / f"staged-{beamline}-{seed}"
         files = {str(path.relative_to(staged)): path.read_bytes() for path in generate(staged, beamline, count, seed)}
-        _give(staged)
+        give(staged)
         shutil.copytree(staged, target, dirs_exist_ok=True, copy_function=os.rename)
-        _give(target)
+        give(target)
         return files
 
     def copies(self, endpoint: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -157,7 +156,7 @@ class Release(Site):
     # what an administrator does
 
     def _prepare(self) -> None:
-        _give(self.folder / "endpoints")
+        give(self.folder / "endpoints")
         enforced = "pod-security.kubernetes.io/enforce=restricted"
         self.cluster.kubectl("label", "namespace", self.namespace, enforced)
         account = self.scicat.account
@@ -193,10 +192,16 @@ def volume(namespace: str, name: str, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _give(folder: Path) -> None:
-    """Make everything in a folder belong to the user of the image."""
+def behind_gates(cluster: Cluster, url: str) -> str:
+    """A URL of this machine as pods reach it."""
+    host, port = "127.0.0.1", int(url.split(":")[2].partition("/")[0])
+    return url.replace(f"{host}:{port}", cluster.reachable(port))
+
+
+def give(folder: Path, user: int = USER, group: int = USER) -> None:
+    """Make everything in a folder belong to somebody, the user of the image unless told otherwise."""
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, USER, USER)
+        os.chown(path, user, group)
 
 
 def finished(release: Release, count: int) -> dict[str, Scan]:

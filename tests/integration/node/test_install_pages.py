@@ -19,7 +19,7 @@ from tests.cluster import CommandError, running
 from tests.cluster.image import forget
 from tests.cluster.node import NAME, Node
 from tests.integration.node.newcomer import Newcomer
-from tests.integration.node.release import PATIENCE_S, volume
+from tests.integration.node.release import PATIENCE_S, behind_gates, give, volume
 from tests.pages import Page, page
 from tests.samples import generate
 from tests.site import BEAMLINES, GlobusSite, Site, TapeSite
@@ -37,17 +37,6 @@ def fresh(tmp_path: Path) -> Iterator[Node]:
     with running(tmp_path / "cluster", NAME) as node:
         assert isinstance(node, Node)
         yield node
-
-
-def behind_gates(node: Node, url: str) -> str:
-    """A URL of this machine as pods reach it."""
-    host, port = "127.0.0.1", int(url.split(":")[2].partition("/")[0])
-    return url.replace(f"{host}:{port}", node.reachable(port))
-
-
-def give(folder: Path, user: int, group: int) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, user, group)
 
 
 @contextmanager
