@@ -1,6 +1,7 @@
 """Fixtures for every test: a cluster and a namespace in it. Nothing here uses a cluster that the machine points to."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -75,6 +76,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 _build_failure = pytest.StashKey[ClusterError]()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Commands that run inside the tests set up logging for their process: the next test starts without that."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
