@@ -7,6 +7,7 @@ that knows better when to ask again.
 
 import asyncio
 import base64
+import functools
 import json
 import os
 import time
@@ -23,6 +24,7 @@ import aiohttp
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import ApiClient, Configuration
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from dichroism_crds.kinds import Metadata, Resource
 from dichroism_crds.names import GROUP, VERSION
@@ -110,10 +112,19 @@ def error_of(status: int, body: bytes, retry_after: str | None = None) -> ApiErr
     return kind(status, reason, message or f"HTTP {status}", wait)
 
 
+@functools.lru_cache(maxsize=1)
+def _moment(date: str) -> datetime | None:
+    """The moment of a Date header, which hundreds of answers in a row share; None when it is none."""
+    try:
+        return parsedate_to_datetime(date)
+    except ValueError:
+        return None
+
+
 def _event(line: bytes) -> dict[str, Any]:
     """One event of a watch; one that tells of an error is raised as that."""
     try:
-        event = json.loads(line)
+        event = from_json(line)
         kind, told = event["type"], event["object"]
         status = int(told.get("code", 0)) if kind == "ERROR" else 0
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -161,7 +172,6 @@ class Api:
                 0, "NoCredentials", f"no way to the Kubernetes API: set KUBECONFIG or run in a pod ({error})"
             ) from error
         configuration.connection_pool_maxsize = CONNECTIONS
-        configuration.retries = 1
         # Looking for a proxy and for a password in ~/.netrc takes two threads a request, and no password there is ours.
         configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         return cls(ApiClient(configuration), namespace or context_namespace or "default", kubeconfig)
@@ -234,17 +244,14 @@ class Api:
             await self._refused(answer.status)
             raise error_of(answer.status, data, answer.headers.get("Retry-After"))
         try:
-            return json.loads(data) if data else {}
+            return from_json(data) if data else {}
         except ValueError as error:
             raise Unavailable(answer.status, "NotJson", f"{method} {path}: the answer is not JSON") from error
 
     def _compare_clocks(self, date: str | None) -> None:
-        try:
-            told = parsedate_to_datetime(date or "")
-        except ValueError:
-            return
-        # The header has whole seconds, cut off.
-        self.server_ahead = told + timedelta(seconds=1) - now()
+        if told := _moment(date or ""):
+            # The header has whole seconds, cut off.
+            self.server_ahead = told + timedelta(seconds=1) - now()
 
     async def _headers(self, method: str, path: str, accept: str, content_type: str) -> dict[str, str]:
         headers: dict[str, str] = {"Accept": accept, "Content-Type": content_type}

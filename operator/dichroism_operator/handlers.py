@@ -20,6 +20,19 @@ from dichroism_crds.names import GROUP, VERSION
 log = logging.getLogger(__name__)
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No handler asks what changed between two versions, so no event is copied whole to find out."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing is written into Scans."""
+
+
 def settings() -> kopf.OperatorSettings:
     """Settings that work with a namespaced Role, behind proxies, and with ten thousand objects."""
     chosen = kopf.OperatorSettings()
@@ -33,6 +46,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.connect_timeout = 10
     chosen.queueing.worker_limit = None
     chosen.queueing.idle_timeout = 1.0
+    chosen.persistence.diffbase_storage = _NoDiffs()
     return chosen
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class _Pending:
     uid: str
     change: Change
-    done: asyncio.Future[bool]
+    done: asyncio.Future[Scan | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +78,28 @@ class StatusWriter:
         return name in self._open
 
     def preview(self, name: str) -> Scan | None:
-        """The Scan as it will be written, while a write is under way: the next step need not wait for it."""
-        entry = self._open.get(name)
-        return entry.draft.scan.model_copy(deep=True) if entry and entry.draft else None
+        """The Scan as it will be written, while a write is under way: the next step need not wait for it.
 
-    async def submit(self, name: str, uid: str, change: Change, seen: Scan | None = None) -> bool:
-        """Apply a change and return when it is durable.
+        It has no resourceVersion, as nobody has written it yet.
+        """
+        entry = self._open.get(name)
+        if entry is None or entry.draft is None:
+            return None
+        scan = entry.draft.scan
+        metadata = scan.metadata.model_copy(update={"resource_version": None})
+        return scan.model_copy(update={"metadata": metadata, "status": scan.status.to_change()})
+
+    async def update(self, scan: Scan, change: Change) -> Scan | None:
+        """:meth:`submit` for a Scan that was read a moment ago, or that :meth:`preview` gave."""
+        return await self.submit(scan.name, scan.metadata.uid or "", change, scan)
+
+    async def submit(self, name: str, uid: str, change: Change, seen: Scan | None = None) -> Scan | None:
+        """Apply a change and return the Scan as it was written, once that is durable.
 
         ``seen``, the Scan as the API served it a moment ago, saves a read: if it has changed since, the API server
         refuses the write, and the change is applied to a fresh one.
 
-        False: the Scan is gone, is another one by now (uid), refuses the write, or the change did not apply to it.
+        None: the Scan is gone, is another one by now (uid), refuses the write, or the change did not apply to it.
         """
         pending = _Pending(uid, change, asyncio.get_running_loop().create_future())
         entry = self._open.get(name)
@@ -128,7 +139,7 @@ class StatusWriter:
     async def _start_from(self, name: str, entry: _Entry) -> Scan | None:
         """What was handed in, a few Scans at a time: a thousand at once would hold up everything, the Lease as well."""
         seen, entry.seen = entry.seen, None
-        if seen is None:
+        if seen is None or seen.metadata.resource_version is None:
             return await self._read(name)
         async with self._slots:
             await asyncio.sleep(0)
@@ -165,7 +176,7 @@ class StatusWriter:
 
     def _draft(self, scan: Scan, batch: list[_Pending]) -> _Draft:
         """Apply changes to a copy; they touch nothing but its status."""
-        changed = scan.model_copy(update={"status": scan.status.model_copy(deep=True)})
+        changed = scan.model_copy(update={"status": scan.status.to_change()})
         results = [pending.uid == scan.metadata.uid and pending.change(changed) for pending in batch]
         beamline = self._config.beamlines.get(scan.spec.beamline)
         if any(results) and beamline:
@@ -182,7 +193,7 @@ class StatusWriter:
         for attempt in range(10**9):
             if scan is None:
                 self._board.drop(name)
-                self._settle(batch, [False] * len(batch), "gone")
+                self._settle(batch, None, "gone")
                 return
             draft = draft or self._draft(scan, batch)
             changed = draft.scan
@@ -193,7 +204,7 @@ class StatusWriter:
                     if ScanPhase.FAILED == changed.status.phase != scan.status.phase:
                         self._failed(changed)
                 self._show(changed)
-                self._settle(batch, draft.results, "written")
+                self._settle(batch, _Draft(changed, draft.results), "written")
             except Conflict:
                 STATUS_WRITES.labels("conflict").inc()
                 scan, draft = await self._read(name), None
@@ -204,7 +215,7 @@ class StatusWriter:
             except Invalid as error:
                 # A Scan that refuses the write must not jam its batch-mates.
                 log.error("Scan %s refuses its status: %s", name, error, extra={"scan": name})
-                self._settle(batch, [False] * len(batch), "refused")
+                self._settle(batch, None, "refused")
             except ApiError as error:
                 log.warning("status of Scan %s cannot be written: %s", name, error, extra={"scan": name})
                 await asyncio.sleep(error.retry_after or _RETRY_S[min(attempt, len(_RETRY_S) - 1)])
@@ -212,8 +223,8 @@ class StatusWriter:
                 continue
             return
 
-    def _settle(self, batch: list[_Pending], results: list[bool], outcome: str) -> None:
+    def _settle(self, batch: list[_Pending], written: _Draft | None, outcome: str) -> None:
         STATUS_WRITES.labels(outcome).inc()
-        for pending, result in zip(batch, results, strict=True):
+        for index, pending in enumerate(batch):
             if not pending.done.done():
-                pending.done.set_result(result)
+                pending.done.set_result(written.scan if written and written.results[index] else None)

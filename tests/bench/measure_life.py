@@ -5,7 +5,6 @@ answers at once; everything shares the cores of one machine.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ SINGLES = 40
 STATUS_SCANS, STATUS_ROUNDS = 200, 10
 COPIED = [phase for phase in ScanPhase if phase != ScanPhase.PENDING]
 PATIENCE_S = 1200.0
+LOOK_S = 0.5
 
 
 def run(folder: Path, say: Say) -> Figures:
@@ -63,18 +63,17 @@ def _site(cluster: Cluster, folder: Path, flush: str = "2s") -> Iterator[Site]:
         site.close()
 
 
-def _remain(site: Site, *phases: str) -> bool:
-    """Whether a Scan is in none of these phases; the API server looks, so that looking costs next to nothing."""
-    others = ",".join(f"status.phase!={phase}" for phase in phases)
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{site.namespace}/scans?limit=1&fieldSelector={others}"
-    return bool(json.loads(site.cluster.kubectl("get", "--raw", path))["items"])
+def _wait_until_all(site: Site, *phases: ScanPhase) -> None:
+    """Wait until every Scan is in one of these phases. The API server looks: that costs next to nothing."""
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{site.namespace}/scans"
+    others: dict[str, str | int] = {"limit": 1, "fieldSelector": ",".join(f"status.phase!={phase}" for phase in phases)}
 
+    async def look() -> None:
+        async with acting(site.cluster, site.namespace) as api, asyncio.timeout(PATIENCE_S):
+            while (await api.request("GET", path, query=others))["items"]:  # noqa: ASYNC110 - nothing tells us
+                await asyncio.sleep(LOOK_S)
 
-def _finish(site: Site) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while _remain(site, ScanPhase.PRUNE_SCHEDULED):
-        assert time.monotonic() < end, f"not all Scans are done after {PATIENCE_S:.0f} s"
-        time.sleep(0.5)
+    asyncio.run(look())
 
 
 def _status_writes(site: Site, say: Say) -> float:
@@ -110,7 +109,7 @@ def _throughput(site: Site, say: Say) -> Figures:
     site.create_scans(bodies)
     operator = started(site)
     began = time.monotonic()
-    _finish(site)
+    _wait_until_all(site, ScanPhase.PRUNE_SCHEDULED)
     seconds = time.monotonic() - began
     say(f"{count} Scans in {seconds:.0f} s")
     assert operator.stop() == 0
@@ -132,7 +131,7 @@ def _writes_of_a_batch(site: Site, say: Say) -> float:
     before = Requests.so_far(site.cluster)
     site.create_scans(write(site, DAY, BATCH, FILE_BYTES))
     operator = started(site)
-    _finish(site)
+    _wait_until_all(site, ScanPhase.PRUNE_SCHEDULED)
     operator.stop()
     return _per_scan(before, site, 2 * BATCH, f"{BATCH} files a batch", say)
 
@@ -144,8 +143,8 @@ def _writes_of_singles(site: Site, say: Say) -> float:
     bodies = write(site, DAY, SINGLES // 2, FILE_BYTES)
     for body in bodies:
         site.create_scans([body])
-        site.wait_for(lambda: not _remain(site, *COPIED), "the file is copied")
-    _finish(site)
+        _wait_until_all(site, *COPIED)
+    _wait_until_all(site, ScanPhase.PRUNE_SCHEDULED)
     operator.stop()
     return _per_scan(before, site, SINGLES, "one file a batch", say)
 

@@ -12,6 +12,7 @@ from dichroism_crds.kinds import ConditionStatus, Scan, ScanPhase, Step
 from dichroism_crds.names import ANNOTATION_RETRY, PRIVATE_DIR
 from dichroism_crds.reasons import EventReason, Reason
 from dichroism_operator import lifecycle
+from dichroism_operator.movers.mount import INCOMING
 from tests.fault.campaign import copy_on, deliveries, members_of, succeeded
 from tests.samples import filler
 from tests.site import Site
@@ -122,21 +123,22 @@ def test_a_file_that_is_written_during_its_copy_waits_for_its_end_and_is_not_bla
     file, copy = site.mount("data402") / path, site.mount("nersc402") / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(filler(50_000_000, 1))
-    ended = threading.Event()
+    ended, incoming = threading.Event(), site.mount("nersc402") / INCOMING
 
     def write_on() -> None:
+        while not ended.is_set() and not any(incoming.glob("*.part")):
+            ended.wait(0.001)  # the copy has not begun
         with file.open("ab") as out:
             while not ended.wait(0.002):
                 out.write(b"another sweep\n")
                 out.flush()
 
     writer = threading.Thread(target=write_on)
-    name = site.create_scan("BL402", path)
     mate = f"{FOLDER}/mate.txt"
     (file.parent / "mate.txt").write_bytes(b"mate")
-    site.create_scan("BL402", mate)
     writer.start()
     try:
+        name, _ = site.create_scans([site.scan_body("BL402", path), site.scan_body("BL402", mate)])
 
         def seen_changing() -> bool:
             return site.scans()[path].condition(Step.TRANSFERRED).reason == Reason.SOURCE_CHANGED

@@ -71,6 +71,12 @@ def copy(endpoint: str, path: str = PATH, verified_at: datetime = NOW) -> Copy:
     )
 
 
+def change_copy(one: Scan, index: int, **values: object) -> Copy:
+    """Replace a recorded copy by one with other values."""
+    one.status.copies[index] = one.status.copies[index].model_copy(update=values)
+    return one.status.copies[index]
+
+
 PLACES = {Step.TRANSFERRED: "nersc402", Step.ARCHIVED: "hpss402"}
 
 

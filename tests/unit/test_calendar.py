@@ -10,7 +10,7 @@ from dichroism_crds.kinds import Dataset, Prune, Scan, Step
 from dichroism_crds.paths import MAX_PATH
 from dichroism_crds.schema_size import MAX_SPEC_BYTES, stored_bytes
 from dichroism_operator import calendar
-from tests.unit.scan_cases import NOW, beamline, config, copy, done, scan
+from tests.unit.scan_cases import NOW, beamline, change_copy, config, copy, done, scan
 
 BEAMLINE = beamline()
 DAY = timedelta(days=1)
@@ -120,7 +120,7 @@ def test_a_prune_records_all_that_the_day_of_deletion_is_compared_with() -> None
 
 def test_the_name_in_the_bundle_is_recorded_where_it_is_not_the_path() -> None:
     one = finished()
-    one.status.copies[1].member = "as/packed.txt"
+    change_copy(one, 1, member="as/packed.txt")
     assert prune_of([one]).spec.items[0].member == "as/packed.txt"
 
 

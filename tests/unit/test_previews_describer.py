@@ -53,9 +53,8 @@ def scan() -> Scan:
 
 @pytest.fixture
 def copy(scan: Scan) -> Copy:
-    known = scan_cases.copy("nersc402")
-    known.size, known.checksum = len(CONTENT), Checksum(value=hashlib.sha256(CONTENT).hexdigest())
-    return known
+    checksum = Checksum(value=hashlib.sha256(CONTENT).hexdigest())
+    return scan_cases.copy("nersc402").model_copy(update={"size": len(CONTENT), "checksum": checksum})
 
 
 def mount(folder: Path, name: str, content: bytes | None = CONTENT, sidecar: bytes | None = None) -> MountReader:
@@ -123,9 +122,9 @@ def test_a_collection_that_does_not_answer_leaves_it_open_whether_there_is_a_sid
 
 def test_large_files_are_not_read_over_https(workers: Workers, scan: Scan, copy: Copy) -> None:
     served = Collection({})
-    copy.size = 65 * 2**20
+    large = copy.model_copy(update={"size": 65 * 2**20})
     end = Endpoint(name="nersc402", root_path="/site/nersc402")
-    told = describer(workers, CollectionReader(end, served)).describe(scan, copy)
+    told = describer(workers, CollectionReader(end, served)).describe(scan, large)
     assert "are more than" in (told.unread or "")
     assert scan_cases.PATH not in served.asked
 

@@ -31,6 +31,7 @@ from tests.unit.prune_cases import (
     with_rule,
     without_rule,
 )
+from tests.unit.scan_cases import change_copy
 
 Change = Callable[[World], World]
 SECOND = timedelta(seconds=1)
@@ -213,9 +214,9 @@ def test_a_need_of_today_takes_its_copy_from_the_scan_and_must_be_proven() -> No
 def test_a_need_of_today_delays_the_day_by_its_own_copy() -> None:
     world = only_cfs_recorded()
     later = scan()
-    later.status.copies[1].verified_at += timedelta(days=100)
+    copy = change_copy(later, 1, verified_at=later.status.copies[1].verified_at + timedelta(days=100))
     due = due_at(world.but(scan=later).case)
-    assert due == later.status.copies[1].verified_at + AFTER
+    assert due == copy.verified_at + AFTER
 
 
 def test_a_need_of_today_is_not_met_by_a_copy_of_another_content() -> None:
@@ -226,7 +227,7 @@ def test_a_need_of_today_is_not_met_by_a_copy_of_another_content() -> None:
 
 def test_a_need_of_today_must_have_the_checksum_of_record() -> None:
     other = scan()
-    other.status.copies[1].checksum = Checksum(value="f" * 64)
+    change_copy(other, 1, checksum=Checksum(value="f" * 64))
     asked = needed_copies(only_cfs_recorded().but(scan=other).case)["hpss402"]
     assert asked is not None
     assert asked.sha256 == DIGEST

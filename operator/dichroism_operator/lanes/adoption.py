@@ -174,4 +174,4 @@ class TapeAdoption:
         await self._submit(scan, lambda fresh: lifecycle.wait(fresh, Step.ARCHIVED, reason, message, now()))
 
     async def _submit(self, scan: Scan, change: Callable[[Scan], None]) -> None:
-        await self._lane.context.writer.submit(scan.name, scan.metadata.uid or "", unless_changed(scan, change))
+        await self._lane.context.writer.update(scan, unless_changed(scan, change))

@@ -10,7 +10,6 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -149,10 +148,9 @@ class CatalogueLane(StepLane):
             change = lambda fresh: self.apply(fresh, done, scan.spec.proposal)  # noqa: E731
         self._done_asking(scan.name)
         STEPS_DONE.labels(self.beamline.name, self.step, outcome).inc()
-        written = await self.context.writer.submit(scan.name, scan.metadata.uid or "", unless_changed(scan, change))
+        written = await self.context.writer.update(scan, unless_changed(scan, change))
         if recorded and written:
-            with suppress(NotFound):  # deleted meanwhile: no one looks for its plot
-                self.pictures.want(await self.read(scan.name), fresh=scan.status.dataset is None, at_once=True)
+            self.pictures.want(written, fresh=scan.status.dataset is None, at_once=True)
         if recorded and recorded.beside and beside:
             await self._tell_beside(beside, recorded.beside)
 
@@ -166,7 +164,7 @@ class CatalogueLane(StepLane):
             if lifecycle.is_done(fresh, Step.CATALOGUED):
                 lifecycle.succeed(fresh, Step.CATALOGUED, recorded.reason, recorded.message, now())
 
-        await self.context.writer.submit(beside.name, beside.metadata.uid or "", unless_changed(beside, change))
+        await self.context.writer.update(beside, unless_changed(beside, change))
 
     @abstractmethod
     def apply(self, scan: Scan, recorded: Recorded, proposal: str | None) -> None:

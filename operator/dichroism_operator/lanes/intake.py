@@ -117,7 +117,7 @@ class Intake(Lane):
                 told.append(event)
             return True
 
-        if await self.context.writer.submit(scan.name, scan.metadata.uid or "", change):
+        if await self.context.writer.update(scan, change):
             for reason, message in told:
                 self.context.recorder.event(scan, reason, message)
 

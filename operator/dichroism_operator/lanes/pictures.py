@@ -220,8 +220,8 @@ class PictureLane(Lane):
         def change(fresh: Scan) -> bool:
             if fresh.content != scan.content or fresh.status.dataset is None:
                 return False
-            fresh.status.dataset.quick_look = text
+            fresh.status.dataset = fresh.status.dataset.model_copy(update={"quick_look": text})
             return True
 
-        await self.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+        await self.context.writer.update(scan, change)
         self._settled.pop(scan.name, None)

@@ -48,7 +48,7 @@ class RecordedCopies:
             state = await asyncio.to_thread(self._state, copy)
             if state != CopyState.UNKNOWN:
                 change = self._verdict(copy, state)
-                await self._lane.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+                await self._lane.context.writer.update(scan, change)
 
     def _state(self, copy: Copy) -> CopyState:
         """What a fresh look says; without a checksum there is nothing to compare with, and a new bundle has one."""

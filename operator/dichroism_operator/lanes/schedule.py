@@ -145,7 +145,7 @@ class ScheduleLane(StepLane):
                 lifecycle.succeed(fresh, self.step, Reason.SCHEDULED, "stands in every configured Prune", now())
             return True
 
-        return await self.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+        return await self.context.writer.update(scan, change) is not None
 
     async def _mark_scheduled(self, name: str) -> None:
         fresh = await self.context.api.get(Prune, name)
@@ -163,7 +163,7 @@ class ScheduleLane(StepLane):
             return True
 
         self._lacking[scan.name] = time.monotonic() + LACKING_AGAIN_S
-        await self.context.writer.submit(scan.name, scan.metadata.uid or "", change)
+        await self.context.writer.update(scan, change)
 
     async def _untold(self) -> list[Prune]:
         listed = self.context.api.list(

@@ -125,7 +125,7 @@ class Telling:
             reason = EventReason.MEMBER_LEFT_OUT if self._to_tape else EventReason.STEP_FAILED
             about = About(Scan.kind, item.scan, item.uid)
             self._context.recorder.event(about, reason, f"{self._step}: {result.reason}: {result.message}")
-        return told and copy is not None
+        return told is not None and copy is not None
 
     def _told_before(self, one: Running, scan: Scan, result: ItemResult) -> bool:
         """Whether a process that died before it could close the Transfer has told this very failure."""

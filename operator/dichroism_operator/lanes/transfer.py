@@ -126,11 +126,15 @@ class TransferLane(StepLane):
             self.context.show(transfer)
             self.running[transfer.name] = Running(transfer, await self._task(transfer, failed), tried=True)
 
-    async def _task(self, transfer: Transfer, failed: Sequence[Transfer]) -> Task:
-        """The mover's task for a Transfer; to tape, each item carries the checksum of record from its Scan."""
+    async def _task(self, transfer: Transfer, failed: Sequence[Transfer], scans: Sequence[Scan] | None = None) -> Task:
+        """The mover's task for a Transfer; to tape, each item carries the checksum of record from its Scan.
+
+        ``scans`` are its Scans, where they were read a moment ago.
+        """
         recorded: dict[str, str | None] = {}
         if self.bundle:
-            scans = await self.read_scans([item.scan for item in transfer.spec.items])
+            if scans is None:
+                scans = await self.read_scans([item.scan for item in transfer.spec.items])
             recorded = {scan.name: copy.sha256 for scan in scans if (copy := scan.copy_on(self.source.name))}
         ours = planning.own_contents(failed)
         spec = transfer.spec
@@ -396,6 +400,6 @@ class TransferLane(StepLane):
             extra={"transfer": made.name, "beamline": self.beamline.name},
         )
         self.context.show(made)
-        self.running[made.name] = Running(made, await self._task(made, failed))
+        self.running[made.name] = Running(made, await self._task(made, failed, scans))
         self.slots.note(self.label, len(self._active))
         self.wake.set()

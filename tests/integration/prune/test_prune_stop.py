@@ -124,8 +124,7 @@ async def test_a_clock_that_runs_ahead_makes_nothing_due(site: Site, monkeypatch
     beamline = config.beamlines["BL402"]
     scans = site.finished_scans(2)
     for one in scans:
-        for held in one.status.copies:
-            held.verified_at = now()
+        one.status.copies = [held.model_copy(update={"verified_at": now()}) for held in one.status.copies]
     built = calendar.build_prune(scans, beamline, "data402", config, 1)
     made = await site.api.create(built)
     await site.api.replace_status(made.model_copy(update={"status": PruneStatus(phase=PrunePhase.SCHEDULED)}))
