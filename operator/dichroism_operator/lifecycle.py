@@ -96,12 +96,13 @@ def open_steps(scan: Scan, steps: Collection[Step], attempts: int) -> frozenset[
         return frozenset()
     if content_changed(scan):
         return frozenset()
+    done = {one.type for one in scan.status.conditions if one.status == ConditionStatus.TRUE}
     return frozenset(
         step
         for step in steps
-        if not is_done(scan, step)
+        if step not in done
         and attempts_of(scan, step) < attempts
-        and all(is_done(scan, need) for need in _NEEDS[step] if need in steps)
+        and all(need in done for need in _NEEDS[step] if need in steps)
     )
 
 

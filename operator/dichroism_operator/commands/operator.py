@@ -1,6 +1,7 @@
 """``dichroism operator``: the long-running process in the cluster."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,10 @@ from dichroism_operator.health import Health
 from dichroism_operator.lanes.sweep import EVERY_S
 from dichroism_operator.lease import DURATION_S, LeaseLostError
 from dichroism_operator.runtime import Operator
+
+NEW_OBJECTS = (50_000, 20, 50)
+"""How often Python looks for reference cycles. After 700 new objects, its own choice, one answer of the API server is
+reason enough: that took a third of this process's time (docs/performance.md) and found next to nothing."""
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,8 @@ def command(
     config = loaded(config_file, log)
     if problems := check_runnable(config):
         refuse("\n".join(problems), log)
+    gc.freeze()
+    gc.set_threshold(*NEW_OBJECTS)
     asyncio.run(_run(config, namespace, host, port, lease_seconds, sweep_seconds))
 
 
