@@ -44,8 +44,8 @@ soak: setup ## Everything at once for MINUTES=30, then account for every byte (S
 	  $(if $(filter 0,$(PREFECT)),--no-prefect)
 
 .PHONY: bench
-bench: setup ## Measure and print figures (BENCH="name ..." for some), kept in build/bench.json
-	$(BIN)/python -m tests.bench $(BENCH)
+bench: setup ## Measure and print figures, kept in build/bench.json (BENCH="name ..." for some, PAGE=1 writes the page)
+	$(BIN)/python -m tests.bench $(if $(PAGE),--page,$(BENCH))
 
 .PHONY: lint
 lint: setup ## Check style, docstrings and layers

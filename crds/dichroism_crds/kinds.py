@@ -35,6 +35,7 @@ Timestamp = Annotated[
     PlainSerializer(timestamps.format_time, return_type=str, when_used="json"),
     Field(json_schema_extra={"format": "date-time", "maxLength": 40}),
 ]
+Due = Annotated[Timestamp, PlainSerializer(timestamps.format_due, return_type=str, when_used="json")]
 ModifiedAt = Annotated[Timestamp, Field(description="Modification time of the file, floored to microseconds.")]
 ShortName = Annotated[str, Field(min_length=1, max_length=63)]
 BeamlineName = Annotated[ShortName, Field(description="Name of the beamline in config.yml.")]
@@ -187,7 +188,7 @@ class ScheduledPrune(Value):
     """A configured prune of the file and the Prune object in which it stands."""
 
     endpoint: EndpointName
-    not_before: Timestamp = Field(description="The first moment at which the file may go.")
+    not_before: Due = Field(description="The first moment at which the file may go.")
     prune: ObjectName = Field(description="Name of the Prune.")
 
 
@@ -361,7 +362,7 @@ class PruneSpec(Model):
 
     beamline: BeamlineName
     endpoint: RecordedEndpoint
-    not_before: Timestamp = Field(description="The first moment at which all items are due.")
+    not_before: Due = Field(description="The first moment at which all items are due.")
     suspend: bool = Field(default=False, description="True: nothing of it is pruned for now.")
     needs: list[RecordedEndpoint] = Field(
         min_length=1, max_length=8, description="Endpoints that must hold a verified copy, as they were at scheduling."

@@ -26,6 +26,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def format_due(moment: datetime) -> str:
+    """``2027-05-23T00:00:00Z``: a day in the calendar, with a fraction of a second only where there is one."""
+    return format_time(moment).replace(".000000Z", "Z")
+
+
 def same_time(left: datetime, right: datetime, resolution: timedelta = _MICROSECOND) -> bool:
     """Whether both are the same once floored to ``resolution``, the coarser of the two sides (Globus: 1 s)."""
     return (left - EPOCH) // resolution == (right - EPOCH) // resolution

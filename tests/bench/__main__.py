@@ -5,14 +5,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import frame
+from tests.bench import frame, page
 
 
 def main() -> None:
     """Print a table for each measurement as it ends, and keep its figures at once: a later failure loses nothing."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("names", nargs="*", help="measurements to run; all when none is given")
-    wanted = parser.parse_args().names
+    parser.add_argument("--page", action="store_true", help="write the kept figures into the documentation, run none")
+    chosen = parser.parse_args()
+    if chosen.page:
+        try:
+            page.write()
+        except ValueError as error:
+            parser.error(str(error))
+        return
+    wanted = chosen.names
     print(", ".join(f"{key} {value}" for key, value in frame.machine().items()), flush=True)
     for name, one in frame.measurements(wanted).items():
         began = time.monotonic()
