@@ -26,7 +26,7 @@ from dichroism_operator.lanes.sweep import EVERY_S
 from dichroism_operator.lease import DURATION_S, LeaseLostError
 from dichroism_operator.runtime import Operator
 
-NEW_OBJECTS = (50_000, 20, 50)
+NEW_OBJECTS = (10_000, 20, 20)
 """How often Python looks for reference cycles. After 700 new objects, its own choice, one answer of the API server is
 reason enough: that took a third of this process's time (docs/performance.md) and found next to nothing."""
 

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 
 from dichroism_crds.client import ApiError, NotFound
 from dichroism_crds.kinds import Content, Scan, ScanPhase, Step
@@ -127,7 +128,7 @@ class PictureLane(Lane):
             return min(self._paused_until - moment, self.idle_s)
         room = (1 if self._outages else AT_ONCE) - len(self._working)
         for queue in (self._queues.live, self._queues.others):
-            due = [name for name, one in queue.items() if one.not_before <= moment][: max(room, 0)]
+            due = list(islice((name for name, one in queue.items() if one.not_before <= moment), max(room, 0)))
             room -= len(due)
             for name in due:
                 task = asyncio.create_task(self._work(name, queue, queue.pop(name)), name=f"picture {name}")
