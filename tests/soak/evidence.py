@@ -130,12 +130,17 @@ def planned_in(prunes: Sequence[Mapping[str, Any]]) -> list[Planned]:
 
 
 def deliveries_of(transfers: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, int, str]]:
-    """What ended Transfers say that they brought: destination, path, size and time."""
+    """What ended Transfers say that they brought: destination, path, size and time.
+
+    One that ended early does not name the files that it never came to: what it brought is not known from it.
+    """
     for transfer in transfers:
         spec, status = transfer["spec"], transfer.get("status", {})
         if status.get("phase") not in ("Succeeded", "Failed") or status.get("files", 0) == 0:
             continue
         failed = {one["path"] for one in status.get("failedItems", [])}
+        if len(failed) != status.get("failedCount", 0):
+            continue
         for item in spec["items"]:
             if item["path"] not in failed:
                 yield spec["destination"], item["path"], item["size"], item["modifiedAt"]

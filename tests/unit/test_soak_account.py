@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dichroism_operator.catalogue.scicat_documents import dataset_pid
 from tests.fault.instrument import Instrument
 from tests.soak import evidence
 from tests.soak.account import account
@@ -273,3 +274,25 @@ def test_bundles_are_read_to_their_end(tmp_path: Path) -> None:
     unreadable: list[str] = []
     assert list(evidence.members_on(tmp_path, "BL402", unreadable)) == []
     assert [text.partition(":")[0] for text in unreadable] == ["cut.tar"]
+
+
+def test_a_dataset_that_a_dying_process_could_not_write_into_its_scan_is_that_scans(world: World) -> None:
+    lost = replace(told("2026/moved away.txt", sha("x")), done=False, pid=None)
+    world.datasets.append(Entry(dataset_pid(lost.name), (sha("x"),), ()))
+    assert account(world).faults["catalogue"] == [f"{dataset_pid(lost.name)}: a dataset of no Scan"]
+    world.scans.append(lost)
+    assert "catalogue" not in account(world).faults
+
+
+@pytest.mark.parametrize(
+    ("failed", "count", "brought"),
+    [((), 0, ["a", "b"]), (("a",), 1, ["b"]), ((), 1, []), (("a",), 2, [])],
+    ids=["all", "one failed and is named", "one was never reached", "one failed and one was never reached"],
+)
+def test_a_transfer_counts_for_what_it_brought_where_it_names_all_the_others(
+    failed: tuple[str, ...], count: int, brought: list[str]
+) -> None:
+    items = [{"path": path, "size": 1, "modifiedAt": "then"} for path in ("a", "b")]
+    status = {"phase": "Failed", "files": 1, "failedCount": count, "failedItems": [{"path": one} for one in failed]}
+    transfer = {"spec": {"destination": "nersc402", "items": items}, "status": status}
+    assert [path for _, path, _, _ in evidence.deliveries_of([transfer])] == brought

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
-from dichroism_crds.client import NotFound, Unavailable
+from dichroism_crds.client import ApiError, NotFound, Unavailable
 from dichroism_crds.kinds import Metadata, Prune, PrunePhase
 from dichroism_crds.names import ANNOTATION_UNDO, LABEL_BEAMLINE, LABEL_ENDPOINT
 from dichroism_operator.lease import LeaseLostError
@@ -136,6 +136,10 @@ async def _one(run: Run, name: str, beamline: str) -> None:
     except Unavailable as error:
         run.summary.troubles.append(f"{name}: {error}")
         raise PruningStoppedError(f"the Kubernetes API does not answer: {error}") from error
+    except ApiError as error:
+        # Also what an API server says that has just started and knows nobody's rights yet.
+        log.error("%s: the Kubernetes API refuses: %s; the next run looks again", name, error, extra={"prune": name})
+        run.summary.troubles.append(f"{name}: {error}")
     except Exception as error:
         log.exception("%s: an unexpected error, the others go on", name, extra={"prune": name})
         run.summary.troubles.append(f"{name}: {error}")
