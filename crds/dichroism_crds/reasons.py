@@ -44,7 +44,8 @@ class Reason(StrEnum):
     SOURCE_MISSING = (
         "SourceMissing",
         "The file is not at the source.",
-        "Look for the file. When it was moved, its new path has its own Scan: abandon this. Else put it back; retry.",
+        "Look for the file. When it was moved, its new path has its own Scan: abandon this. "
+        "Else put it back with its old time (cp -p) and retry; with a new time it goes by itself.",
     )
     SOURCE_UNREADABLE = (
         "SourceUnreadable",

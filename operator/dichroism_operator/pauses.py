@@ -13,7 +13,8 @@ from dichroism_crds.kinds import Step
 from dichroism_crds.names import ANNOTATION_PAUSED
 from dichroism_crds.reasons import Reason
 
-MOST_WORDS = 300
+MOST_WORDS = 1024
+"""Characters; a remedy in it may name a path of any length, and half of a command does harm."""
 MOST = 64
 
 
@@ -34,7 +35,7 @@ class Pause:
 def word(paused: Mapping[tuple[str, Step], str]) -> str:
     """What the annotation says of the paused lanes; short enough for a Lease."""
     told = sorted(paused.items())[:MOST]
-    return json.dumps({f"{beamline}/{step}": text[:MOST_WORDS] for (beamline, step), text in told})
+    return json.dumps({f"{beamline}/{step}": _cut(text) for (beamline, step), text in told})
 
 
 def of_lease(lease: Mapping[str, Any]) -> list[Pause]:
@@ -46,6 +47,8 @@ def of_lease(lease: Mapping[str, Any]) -> list[Pause]:
     except (ValueError, AttributeError):
         return []
     steps = set(Step)
-    return [
-        Pause(name, Step(step), " ".join(str(text)[:MOST_WORDS].split())) for name, step, text in pairs if step in steps
-    ]
+    return [Pause(name, Step(step), " ".join(_cut(str(text)).split())) for name, step, text in pairs if step in steps]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_WORDS else text[: MOST_WORDS - 1] + "…"

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from dichroism_cli import plugin
 from dichroism_cli.main import SUBCOMMANDS, LazyGroup, Subcommand, main
+from dichroism_crds.kinds import Step
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -66,3 +67,8 @@ def test_the_commands_for_people_say_how_they_end_and_show_an_example(name: str)
 def test_nobody_retries_everything_by_mistake() -> None:
     for arguments in ([], ["x", "--failed"], ["--failed", "--step", "Archived"]):
         assert CliRunner().invoke(main, ["retry", *arguments]).exit_code == 2
+
+
+def test_a_step_is_named_on_the_command_line_as_everywhere_else() -> None:
+    shown = CliRunner().invoke(main, ["retry", "--help"]).output
+    assert f"[{'|'.join(Step)}]" in "".join(shown.split())

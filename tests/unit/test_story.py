@@ -47,7 +47,7 @@ Steps
   Transferred     FAILED  2026-11-22 18:00:00  SourceMissing: The file is not at the source.
                   data402 has no such file
                   -> Look for the file. When it was moved, its new path has its own Scan: abandon this. Else
-                     put it back; retry.
+                     put it back with its old time (cp -p) and retry; with a new time it goes by itself.
   Catalogued      waits   -                    Waiting: Nothing was tried yet, or an earlier step has to come
                   first.
   Archived        not configured
@@ -67,7 +67,7 @@ Events
 
 What to do
   Transferred failed for good (SourceMissing). Look for the file. When it was moved, its new path has its own
-  Scan: abandon this. Else put it back; retry.
+  Scan: abandon this. Else put it back with its old time (cp -p) and retry; with a new time it goes by itself.
     $ dichroism retry bl402-f4yjlssqv3y2z7jsquebqx2f73"""
 
 

@@ -55,7 +55,11 @@ class _Asked:
     shell_complete=completing.beamlines,
     help="Only of this beamline; alone: every Scan of it of which a step failed.",
 )
-@click.option("--step", type=click.Choice(list(Step)), help="Do again from this step on, though it did not fail.")
+@click.option(
+    "--step",
+    type=click.Choice([step.value for step in Step]),
+    help="Do again from this step on, though it did not fail.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be tried again, what not, and why.")
 @output_option
 @any_config_option
