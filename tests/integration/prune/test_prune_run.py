@@ -1,13 +1,15 @@
 """The prune command on real files and a real API server: what goes, what stays, and what people are told."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dichroism_crds.kinds import Prune, PrunePhase, Scan, ScanStatus
-from dichroism_crds.names import LABEL_BEAMLINE
+from dichroism_crds.names import GROUP, LABEL_BEAMLINE
 from dichroism_crds.reasons import KeptReason
 from tests.cluster import Cluster
 from tests.integration.prune.site import BUNDLE, Site
@@ -331,3 +333,46 @@ async def test_a_wrong_call_or_a_wrong_config_does_nothing(site: Site, tmp_path:
     assert site.run().code == 3
     assert await site.read(prune) == prune
     assert len(site.in_place()) == 1
+
+
+async def test_what_the_api_refuses_of_one_prune_is_told_in_a_line_and_the_others_go_on(
+    site: Site, cluster: Cluster
+) -> None:
+    refused, other = site.finished_scans(2)
+    first, second = await site.schedule([refused], 1), await site.schedule([other], 2)
+    kubeconfig = account_that_may_not_read(first, cluster, site.api.namespace, but=second)
+    ended = site.run(kubeconfig=kubeconfig)
+    assert ended.code != 0
+    assert f"{first.name}: the Kubernetes API refuses: " in ended.log
+    assert "the next run looks again" in ended.log
+    assert "Traceback" not in ended.log
+    assert site.in_place() == {refused.spec.path}
+    assert (await site.read(second)).status.phase == PrunePhase.TRASHED
+
+    assert site.run().code == 0
+    assert site.in_place() == set()
+
+
+def account_that_may_not_read(first: Prune, cluster: Cluster, namespace: str, *, but: Prune) -> Path:
+    """Somebody who may do everything but read one Prune."""
+    rules: list[dict[str, list[str]]] = [
+        {"apiGroups": [GROUP], "resources": ["prunes"], "verbs": ["list", "update", "patch"]},
+        {"apiGroups": [GROUP], "resources": ["prunes"], "resourceNames": [but.name], "verbs": ["get"]},
+        {"apiGroups": [GROUP], "resources": ["prunes/status", "scans", "scans/status"], "verbs": ["*"]},
+        {"apiGroups": ["", "batch", "coordination.k8s.io", "events.k8s.io"], "resources": ["*"], "verbs": ["*"]},
+    ]
+    name = f"not-{first.name}"
+    api = "rbac.authorization.k8s.io"
+    documents: dict[str, dict[str, Any]] = {
+        "ServiceAccount": {"apiVersion": "v1"},
+        "Role": {"apiVersion": f"{api}/v1", "rules": rules},
+        "RoleBinding": {
+            "apiVersion": f"{api}/v1",
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+    }
+    for kind, more in documents.items():
+        document = {"kind": kind, "metadata": {"name": name, "namespace": namespace}, **more}
+        cluster.kubectl("create", "-f", "-", input=json.dumps(document))
+    return cluster.kubeconfig_for(namespace, name)
