@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dichroism_crds.kinds import Scan, ScanPhase, Step, Transfer
+from dichroism_crds.kinds import Scan, ScanPhase, Transfer
 from dichroism_crds.names import GROUP, VERSION
 from dichroism_crds.timestamps import now
 from tests import cluster as clusters
@@ -21,9 +21,7 @@ from tests.bench.frame import Figures, Measurement, Say
 from tests.bench.ledger import Requests, etcd_bytes
 from tests.bench.sites import started, write
 from tests.cluster import Cluster
-from tests.cluster.processes import free_port
-from tests.probe import metric
-from tests.site import BEAMLINES, Site
+from tests.site import Site
 
 FILE_BYTES = 300_000
 DAY = "2026/261122"
@@ -115,12 +113,8 @@ def _throughput(site: Site, say: Say) -> Figures:
     bodies = write(site, DAY, FILES, FILE_BYTES)
     say(f"{count} files written")
     site.create_scans(bodies)
-    port = free_port()
-    operator = started(site, port=port)
+    operator = started(site)
     began = time.monotonic()
-    # A LIST that looks for the last unfinished one reads them all from etcd: the operator's own count costs nothing.
-    while not all(metric(port, _done(beamline)) >= FILES for beamline in BEAMLINES):
-        time.sleep(LOOK_S)
     _wait_until_all(site, ScanPhase.PRUNE_SCHEDULED)
     seconds = time.monotonic() - began
     say(f"{count} Scans in {seconds:.0f} s")
@@ -136,10 +130,6 @@ def _throughput(site: Site, say: Say) -> Figures:
         "etcd_bytes_per_live_scan": (full - empty) / count,
         "etcd_bytes_per_scan": (kept - empty) / count,
     }
-
-
-def _done(beamline: str) -> str:
-    return f'dichroism_steps_total{{beamline="{beamline}",result="done",step="{Step.PRUNE_SCHEDULED}"}}'
 
 
 def _writes_of_a_batch(site: Site, say: Say) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from tests.bench import frame
 from tests.bench.frame import Measurement
@@ -49,11 +49,8 @@ def _escaped(text: str) -> str:
 
 
 def _draw(figures: Mapping[str, Any]) -> None:
-    mpl.use("agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(CURVES), figsize=(13, 3), layout="constrained")
-    for panel, (key, title) in zip(panels, CURVES.items(), strict=True):
+    figure = Figure(figsize=(13, 3), layout="constrained")
+    for panel, (key, title) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
         values = [figures[f"{key}_{size}"] for size in SIZES]
         panel.plot(SIZES, values, "o-", color="#3f51b5")
         panel.set_title("\n".join(textwrap.wrap(title, 30)), fontsize=9)
@@ -61,4 +58,3 @@ def _draw(figures: Mapping[str, Any]) -> None:
         panel.set_ylim(0, 1.1 * max(values))
         panel.grid(alpha=0.3)
     figure.savefig(GROWTH, dpi=110)
-    pyplot.close(figure)

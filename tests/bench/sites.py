@@ -7,9 +7,9 @@ from tests.samples.filler import write_filler
 from tests.site import BEAMLINES, Program, Site
 
 
-def started(site: Site, name: str = "operator", seconds: float = 60, *, port: int = 0, **environment: str) -> Program:
+def started(site: Site, name: str = "operator", seconds: float = 60, **environment: str) -> Program:
     """An operator that has its Lease; keyword arguments are added to its environment."""
-    operator = site.operator(name, port).start(**environment)
+    operator = site.operator(name).start(**environment)
     site.wait_for(lambda: leads(operator), "the operator works", seconds)
     return operator
 

@@ -298,11 +298,11 @@ class Soak:
             *self.folder.glob("*/output.log"),
             *self.folder.glob("proxies/*/output.log"),
         ]
-        return [
-            log.name
-            for log in logs
-            if any("Traceback" in line and KOPF_GAVE_UP not in line for line in log.open(errors="replace"))
-        ]
+        return [log.name for log in logs if _has_traceback(log.read_text(errors="replace"))]
+
+
+def _has_traceback(words: str) -> bool:
+    return any("Traceback" in line and KOPF_GAVE_UP not in line for line in words.splitlines())
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def command(
     failed: bool,
     reason: str | None,
     beamline: str | None,
-    step: Step | None,
+    step: str | None,
     dry_run: bool,
     output: str,
     config_file: Path | None,
@@ -90,7 +90,7 @@ def command(
     if step and not scans:
         raise click.UsageError("--step goes with the names of Scans only")
     token = format_time(now())
-    request = retry.parse(f"{Step(step)}@{token}" if step else token)
+    request = retry.parse(f"{step}@{token}" if step else token)
 
     async def ask() -> list[_Asked]:
         async with await Api.connect(namespace) as api:
