@@ -350,6 +350,32 @@ def test_a_file_with_a_scan_of_its_own_follows_that_whatever_it_was_linked_to_be
     assert changes.held == {"day/a.txt": Held(CONTENT, 0, FILE.inode, safe=True)}
 
 
+def test_a_scan_stands_for_one_place_of_its_file_the_last() -> None:
+    ledger = finished()
+    before = KnownScan(CONTENT, succeeded=False, transferred=True)
+    ledger.relisted({"old.txt": before}, 0)
+    ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
+    look(ledger, 13, {"b.txt": FILE})
+    look(ledger, 13 + QUIET, {"b.txt": FILE})
+    ledger.moved("day/b.txt", "old.txt", CONTENT, at=24)
+    look(ledger, 25, {"a.txt": FILE, "b.txt": FILE})
+    assert look(ledger, 25 + QUIET, {"a.txt": FILE, "b.txt": FILE}).to_submit == ["day/a.txt"]
+    changes = ledger.told("old.txt", before._replace(succeeded=True, moved_to="day/b.txt"))
+    assert changes.held.keys() == {"day/b.txt"}
+
+
+def test_what_the_journal_proves_safe_is_held_by_the_scan_that_the_journal_names() -> None:
+    ledger = finished()
+    ledger.relisted({"old.txt": KnownScan(CONTENT, succeeded=False, transferred=True)}, 0)
+    ledger.moved("day/a.txt", "old.txt", CONTENT, at=12)
+    look(ledger, 13, {})
+    other = FILE._replace(size=7)
+    look(ledger, 14, {"a.txt": other})
+    look(ledger, 14 + QUIET, {"a.txt": other})
+    changes = ledger.proven_safe("day/a.txt", FileContent.of(other))
+    assert changes.held == {"day/a.txt": Held(FileContent.of(other), 0, FILE.inode, safe=True)}
+
+
 def test_a_file_that_is_back_at_the_path_of_its_scan_has_its_scan_told() -> None:
     ledger = Ledger(QUIET, SINCE)
     ledger.relisted({"day/a.txt": KnownScan(CONTENT, succeeded=False, transferred=True, moved_to="b.txt")}, 0)

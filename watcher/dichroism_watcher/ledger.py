@@ -334,8 +334,9 @@ class Ledger:
         return self._moves.told_of(path, content, self._known)
 
     def proven_safe(self, path: str, content: FileContent) -> Changes:
-        """The journal knows that this content is safe."""
+        """The journal knows that this content is safe, and which Scan stands for it."""
         changes = Changes()
+        self._moves.unlink(path)
         record = self._files.record(path)
         if record is not None:
             record.queued = False

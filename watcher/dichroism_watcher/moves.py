@@ -34,8 +34,10 @@ class Moves:
         return self._file_of.get(scan, scan)
 
     def link(self, path: str, scan: str) -> None:
-        """The Scan of ``scan`` stands for the file ``path``."""
+        """The Scan of ``scan`` stands for the file ``path``, and for no other any more."""
         self.unlink(path)
+        if scan in self._file_of:
+            self.unlink(self._file_of[scan])
         if path != scan:
             self._scan_of[path], self._file_of[scan] = scan, path
 
