@@ -53,9 +53,10 @@ def parse(value: str) -> Retry:
 
 
 def steps_to_redo(scan: Scan, request: Retry, configured: Collection[Step]) -> list[Step]:
-    """The steps that become undone: the failed ones, or from the named step on."""
+    """The steps that become undone: those that failed, even if they only wait now, or from the named step on."""
     if request.step is None:
-        return [step for step in lifecycle.failed_steps(scan) if step in configured]
+        failed = {*lifecycle.failed_steps(scan), *(step for step in Step if lifecycle.attempts_of(scan, step))}
+        return [step for step in Step if step in failed and step in configured]
     order = list(Step)
     return [step for step in order[order.index(request.step) :] if step in configured]
 

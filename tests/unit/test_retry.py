@@ -84,6 +84,15 @@ def test_a_plain_token_resumes_the_failed_steps_alone_with_fresh_attempts() -> N
     assert lifecycle.is_done(one, Step.ARCHIVED)
 
 
+def test_a_plain_token_resumes_a_step_that_has_no_attempts_left_while_it_waits() -> None:
+    one = scan()
+    for _ in range(ATTEMPTS):
+        lifecycle.fail(one, Step.TRANSFERRED, Reason.SOURCE_MISSING, "gone", NOW)
+    lifecycle.wait(one, Step.TRANSFERRED, Reason.ENDPOINT_UNAVAILABLE, "it does not answer", NOW)
+    assert retry.apply(one, retry.parse("again"), ALL, NOW) == (EventReason.RETRYING, "again: Transferred")
+    assert lifecycle.open_steps(one, ALL, ATTEMPTS) == {Step.TRANSFERRED}
+
+
 def test_a_plain_token_changes_nothing_where_nothing_failed() -> None:
     one = done(scan(), *Step)
     before = one.status.model_copy(deep=True)
