@@ -113,22 +113,21 @@ def test_a_new_process_sees_everything_that_this_one_did_not_show(story: list[tu
     feed, kept = started(), dict[str, str]()
     newest: dict[int, int] = {}
     shown: dict[str, datetime] = {}
-    taken: list[Due[str]] = []
+    taken: Due[str] | None = None
     for clock, (what, number) in enumerate(story, start=1):
         clock *= 400  # so that the margin is passed now and then
         match what:
             case "observe":
                 newest[number] = clock
                 feed.observe(done(scan(f"{number}.txt", number=number), Step.TRANSFERRED, now=moment(clock)))
-            case "take":
-                if due := feed.scans.take():
-                    taken.append(due)
+            case "take" if taken is None:
+                taken = feed.scans.take()
             case "done" if taken:
-                due = taken.pop(0)
-                feed.scans.done(due, due.changed)
-                shown[due.uid] = due.changed
+                feed.scans.done(taken, taken.changed)
+                shown[taken.uid], taken = taken.changed, None
             case "again" if taken:
-                feed.scans.again(taken.pop())
+                feed.scans.again(taken)
+                taken = None
             case "list":
                 feed.listing(moment(clock))
                 feed.listed()

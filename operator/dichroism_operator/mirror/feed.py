@@ -55,14 +55,14 @@ class Backlog(Generic[T]):
         self._heap: list[tuple[datetime, str]] = []
         self._shown: dict[str, datetime] = {}
         self._tidied = EPOCH
-        self._taken: dict[str, Due[T]] = {}
+        self._taken: Due[T] | None = None
         self._dropped: datetime | None = None
         self._dropped_before: datetime | None = None
         self.floor = EPOCH
         """Changes up to here have been shown, without :data:`MARGIN`."""
 
     def __len__(self) -> int:
-        return len(self._due) + len(self._taken)
+        return len(self._due) + (self._taken is not None)
 
     def put(self, due: Due[T]) -> bool:
         """Note a change, unless it has been shown; says whether it waits now."""
@@ -81,22 +81,21 @@ class Backlog(Generic[T]):
         return True
 
     def take(self) -> Due[T] | None:
-        """The oldest; it must be given back with :meth:`done` or :meth:`again`."""
+        """The oldest; it must be given back with :meth:`done` or :meth:`again` before the next is taken."""
         if not self._heap:
             return None
-        due = self._due.pop(heapq.heappop(self._heap)[1])
-        self._taken[due.uid] = due
-        return due
+        self._taken = self._due.pop(heapq.heappop(self._heap)[1])
+        return self._taken
 
     def done(self, due: Due[T], changed: datetime) -> None:
         """It was shown as it was at ``changed``."""
-        self._taken.pop(due.uid, None)
+        self._taken = None
         if changed > self.floor - MARGIN:
             self._shown[due.uid] = max(changed, self._shown.get(due.uid, EPOCH))
 
     def again(self, due: Due[T]) -> None:
         """It could not be shown now."""
-        self._taken.pop(due.uid, None)
+        self._taken = None
         self.put(due)
 
     def begin_round(self) -> None:
@@ -111,7 +110,7 @@ class Backlog(Generic[T]):
     def oldest(self) -> datetime | None:
         """When the oldest change was made that has not been shown; None when all was."""
         waiting = [self._heap[0][0]] if self._heap else []
-        waiting += [due.changed for due in self._taken.values()]
+        waiting += [self._taken.changed] if self._taken else []
         waiting += filter(None, (self._dropped, self._dropped_before))
         return min(waiting, default=None)
 
