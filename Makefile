@@ -35,8 +35,8 @@ test: setup ## Run all tests, JOBS=2 files at once, each job on a test cluster o
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: chaos
-chaos: setup ## Run the fault tests with their full counts
-	CHAOS=full $(BIN)/python -m pytest tests/fault $(TESTS)
+chaos: setup ## Run the fault tests with their full counts, the property tests with many new cases
+	CHAOS=full $(BIN)/python -m pytest tests/fault tests/unit -m "fault or hypothesis" $(TESTS)
 
 .PHONY: soak
 soak: setup ## Everything at once for MINUTES=30, then account for every byte (SHORT=1, SEED=, PREFECT=0)

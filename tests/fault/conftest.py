@@ -3,7 +3,6 @@
 CHAOS=full asks for the full counts (`make chaos`); otherwise the same faults are tried less often, with fixed seeds.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster
+from tests.conftest import FULL
 from tests.fault.supervisor import LEASE_SECONDS, WITHOUT_ROOT, Supervisor
 from tests.site import Site, open_site
 
@@ -20,7 +20,6 @@ TABLES = pytest.StashKey[dict[str, str]]()
 BUILD = Path(__file__).parents[2] / "build"
 KILLS_FILE = BUILD / "chaos-kills.txt"
 HERE = Path(__file__).parent
-FULL = os.environ.get("CHAOS") == "full"
 FULL_COUNTS = pytest.mark.skipif(not FULL, reason="tried with the full counts alone: CHAOS=full, or `make chaos`")
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from dichroism_crds.client import Api
 from tests.cluster import Cluster
+from tests.conftest import FULL
 from tests.fault.adversary.battle import Battle
-from tests.fault.conftest import FULL
 from tests.integration.prune.site import Site
 
 FILES = 1000 if FULL else 140

@@ -24,8 +24,8 @@ from dichroism_crds.timestamps import format_time, now
 from dichroism_watcher import killpoints
 from tests.api import acting
 from tests.cluster import Cluster
+from tests.conftest import FULL
 from tests.fault import disturbances
-from tests.fault.conftest import FULL
 from tests.fault.disturbances import NotPermittedError, WallClock
 from tests.fault.watching import FULL_PASS_S, Key, Listed, Watching, content_of, content_on
 

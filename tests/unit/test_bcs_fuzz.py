@@ -12,7 +12,7 @@ from dichroism_operator.science import scientific_metadata, techniques
 from tests import samples
 from tests.samples import variants
 
-_SETTINGS = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+_SETTINGS = settings(suppress_health_check=list(HealthCheck))
 
 
 @functools.cache
@@ -117,7 +117,7 @@ def test_tables_of_any_content_are_analysed(content: bytes) -> None:
     survive(content)
 
 
-@settings(_SETTINGS, max_examples=15)
+@settings(_SETTINGS, max_examples=_SETTINGS.max_examples // 5)
 @given(tables())
 def test_pictures_are_made_of_any_content(content: bytes) -> None:
     scan = bcs.read(content)

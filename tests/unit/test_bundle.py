@@ -234,7 +234,7 @@ names = st.text(
     max_size=40,
 ).filter(lambda name: name not in (".", ".."))
 paths = st.lists(names, min_size=1, max_size=3).map("/".join)
-quiet = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quiet
@@ -273,7 +273,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return packed(tmp_path_factory.mktemp("sound"), CONTENTS)[1].getvalue()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(where=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
 def test_no_damage_goes_unseen(sound: bytes, where: float, flip: int, cut: bool) -> None:
     """One byte changed or the end cut off, anywhere: the whole differs, and what still verifies is intact."""

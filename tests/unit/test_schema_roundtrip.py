@@ -115,12 +115,13 @@ def violations(value: Any, schema: dict[str, Any], where: str) -> list[str]:
 CASES = [pytest.param(kind, name, id=f"{kind.kind}.{name}") for kind in KINDS for name in ("spec", "status")]
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_what_a_model_writes_fits_its_schema_and_is_read_back_the_same(kind: type[Resource], name: str) -> None:
     model = parts(kind)[name]
     schema = structural_schema(model)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(suppress_health_check=list(HealthCheck))
     @given(instances(model))
     def check(instance: Any) -> None:
         wire = instance.wire()

@@ -318,5 +318,5 @@ class WatcherMachine(RuleBasedStateMachine):
         assert any(one.content == content and one.transferred for one in moved), f"{path} was lost"
 
 
-WatcherMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+WatcherMachine.TestCase.settings = settings(max_examples=3 * settings().max_examples, stateful_step_count=40)
 TestEveryFileGetsItsScan = WatcherMachine.TestCase
