@@ -16,6 +16,8 @@ from dichroism_crds.reasons import Reason
 MOST_WORDS = 1024
 """Characters; a remedy in it may name a path of any length, and half of a command does harm."""
 MOST = 64
+_BY_ITSELF = "Nothing has to be retried: it is tried every few minutes."
+_IF_IT_LASTS = "If it lasts: kubectl logs deployment/dichroism-operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class Pause:
     def reason(self) -> Reason | None:
         """The reason that the text names."""
         return next((one for one in Reason if f"waits: {one}," in self.text), None)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; its files are in no danger and need no retry."""
+        known = self.reason.remedy if self.reason else ""
+        return f"{known} {_BY_ITSELF}" if known else f"{_BY_ITSELF} {_IF_IT_LASTS}"
 
 
 def word(paused: Mapping[tuple[str, Step], str]) -> str:

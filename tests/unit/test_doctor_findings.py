@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dichroism_crds.config import Endpoint, Ingest
-from dichroism_crds.kinds import Metadata
+from dichroism_crds.kinds import Metadata, Step
 from dichroism_crds.reasons import Reason
 from dichroism_operator.doctor import endpoints, globus, globus_collection, header, kubernetes, leftovers, scicat
 from dichroism_operator.doctor.check import Finding, Severity
@@ -21,6 +21,7 @@ from dichroism_operator.doctor.kubernetes import CronJob, ScanCounts
 from dichroism_operator.doctor.leftovers import Heap, Leftovers
 from dichroism_operator.doctor.roundtrip import MTIME_NS, RoundTrip, RoundTripError
 from dichroism_operator.doctor.scicat import DryRuns
+from dichroism_operator.pauses import Pause
 from tests.unit.scan_cases import beamline, config
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
@@ -60,6 +61,14 @@ def lease(age_s: float, holder: str = "pod_1") -> dict[str, Any]:
 )
 def test_the_lease_tells_whether_an_operator_works(spec: dict[str, Any] | None, severity: Severity, words: str) -> None:
     told([kubernetes.judge_lease(spec, NOW)], severity, words)
+
+
+def test_a_paused_lane_is_named_with_what_to_do() -> None:
+    full = Pause("BL402", Step.ARCHIVED, f"Archived waits: {Reason.DESTINATION_FULL}, no quota")
+    strange = Pause("BL631", Step.TRANSFERRED, "waits for something")
+    findings = kubernetes.judge_pauses([full, strange])
+    told(findings, PROBLEM, "BL402: Archived waits: DestinationFull, no quota", Reason.DESTINATION_FULL.remedy)
+    told(findings, PROBLEM, "BL631: waits for something", "kubectl logs")
 
 
 # CronJobs

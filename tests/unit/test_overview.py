@@ -23,7 +23,8 @@ operator: pod-1 works, last heard of 3 s ago
 
 2 things to look at:
   PROBLEM BL402: Catalogued waits: CatalogueUnavailable, HTTP 502
-          -> Look at SciCat and the proxy before it; copies go on meanwhile.
+          -> Look at SciCat and the proxy before it; copies go on meanwhile. \
+Nothing has to be retried: it is tried every few minutes.
   WARNING pruning is stopped
           -> dichroism prune resume
 

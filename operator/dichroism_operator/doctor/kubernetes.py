@@ -1,7 +1,7 @@
 """Kubernetes: whether the API answers, serves our kinds, and what the objects in it say about the work."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,12 +14,13 @@ from dichroism_crds.config.quantities import format_duration
 from dichroism_crds.kinds import Metadata, Prune, PrunePhase, Scan, ScanPhase
 from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, OPERATOR_LEASE, STOP_PRUNE_CONFIGMAP
 from dichroism_crds.timestamps import now
-from dichroism_operator import served, wording
+from dichroism_operator import pauses, served, wording
 from dichroism_operator.doctor.check import (
     Check,
     Finding,
     Findings,
     NotCheckedHereError,
+    Severity,
     not_checked,
     ok,
     problem,
@@ -29,6 +30,7 @@ from dichroism_operator.doctor.cluster import nothing_points_to_a_cluster
 from dichroism_operator.doctor.place import Place
 from dichroism_operator.lease import GROUP_VERSION
 from dichroism_operator.lifecycle import last_phase
+from dichroism_operator.pauses import Pause
 
 CLOCK_SLACK = timedelta(seconds=30)
 """Two clocks that differ by less are taken for equal."""
@@ -49,6 +51,7 @@ def checks(place: Place) -> list[Check]:
     return [
         *found,
         Check("kubernetes/lease", "an operator is at work", asking(place, _lease)),
+        Check("kubernetes/lanes", "no work of a beamline waits for something broken", asking(place, _lanes)),
         Check(
             "kubernetes/cronjobs",
             "a CronJob prunes each endpoint, and its last run ended well",
@@ -110,11 +113,24 @@ async def _crds(_place: Place, api: Api) -> Findings:
 
 
 async def _lease(_place: Place, api: Api) -> Findings:
+    lease = await _read_lease(api)
+    return [judge_lease(lease.get("spec", {}) if lease else None, now())]
+
+
+async def _lanes(place: Place, api: Api) -> Findings:
+    lease = await _read_lease(api)
+    if lease is None or judge_lease(lease.get("spec", {}), now()).severity == Severity.PROBLEM:
+        return [not_checked("no operator is at work that could tell", "See kubernetes/lease")]
+    names = {beamline.name for beamline in place.beamlines}
+    paused = [pause for pause in pauses.of_lease(lease) if pause.beamline in names]
+    return judge_pauses(paused) or [ok("no lane is paused")]
+
+
+async def _read_lease(api: Api) -> dict[str, Any] | None:
     try:
-        lease = await api.request("GET", api.builtin_path(GROUP_VERSION, "leases", OPERATOR_LEASE))
+        return await api.request("GET", api.builtin_path(GROUP_VERSION, "leases", OPERATOR_LEASE))
     except NotFound:
-        return [judge_lease(None, now())]
-    return [judge_lease(lease.get("spec", {}), now())]
+        return None
 
 
 def judge_lease(spec: dict[str, Any] | None, moment: datetime) -> Finding:
@@ -135,6 +151,11 @@ def judge_lease(spec: dict[str, Any] | None, moment: datetime) -> Finding:
         text = f"the operator {holder} renewed its Lease {ago(-age)} in the future: two clocks differ"
         return warning(text, "Set the clock of this machine or of the operator's node (NTP)")
     return ok(f"{holder} works, last heard of {ago(max(age, timedelta()))} ago")
+
+
+def judge_pauses(paused: Sequence[Pause]) -> list[Finding]:
+    """One finding for each lane that waits."""
+    return [problem(f"{one.beamline}: {one.text}", one.remedy) for one in paused]
 
 
 # CronJobs

@@ -8,7 +8,7 @@ from dichroism_crds.heartbeat import Heartbeat
 from dichroism_crds.kinds import ScanPhase
 from dichroism_crds.reasons import Reason
 from dichroism_operator.doctor.check import Finding, Severity, problem, warning
-from dichroism_operator.doctor.kubernetes import ago
+from dichroism_operator.doctor.kubernetes import ago, judge_pauses
 from dichroism_operator.filling import Filling
 from dichroism_operator.flight.result import FlightResult
 from dichroism_operator.pauses import Pause
@@ -78,14 +78,7 @@ class Overview:
 
 def judged(state: BeamlineState, moment: datetime) -> list[Finding]:
     """What is wrong at one beamline, as far as its lanes, its watcher and its flight checks tell."""
-    return [*_lanes(state), *_rewrites(state), *_watcher(state, moment), *_flight(state, moment)]
-
-
-def _lanes(state: BeamlineState) -> list[Finding]:
-    return [
-        problem(f"{state.name}: {pause.text}", pause.reason.remedy if pause.reason else "dichroism doctor")
-        for pause in state.paused
-    ]
+    return [*judge_pauses(state.paused), *_rewrites(state), *_watcher(state, moment), *_flight(state, moment)]
 
 
 def _rewrites(state: BeamlineState) -> list[Finding]:

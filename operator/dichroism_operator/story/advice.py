@@ -89,9 +89,7 @@ def _waits_for_something_broken(scan: Scan, known: Known, config: Config) -> Nex
     waiting = _open(scan, config)
     for pause in known.pauses:
         if pause.beamline == scan.spec.beamline and pause.step in waiting:
-            reason = pause.reason
-            remedy = reason.remedy if reason else ""
-            return asks(f"{pause.text}. {remedy} Nothing has to be retried.", "dichroism doctor")
+            return asks(f"{pause.text}. {pause.remedy}", "dichroism doctor")
     condition = scan.condition(Step.PRUNE_SCHEDULED)
     if condition.reason in _NO_CRONJOB:
         return asks(f"{condition.message or condition.reason}. {_remedy(condition.reason)}", "dichroism doctor")

@@ -16,8 +16,10 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_kube_config
 
 from dichroism_crds.client import Api
-from dichroism_crds.kinds import Prune, PruneStatus, Scan, ScanPhase, ScanStatus
-from dichroism_crds.names import LABEL_BEAMLINE, LABEL_ENDPOINT, OPERATOR_LEASE, PRIVATE_DIR
+from dichroism_crds.kinds import Prune, PruneStatus, Scan, ScanPhase, ScanStatus, Step
+from dichroism_crds.names import ANNOTATION_PAUSED, LABEL_BEAMLINE, LABEL_ENDPOINT, OPERATOR_LEASE, PRIVATE_DIR
+from dichroism_crds.reasons import Reason
+from dichroism_operator import pauses
 from dichroism_operator.doctor.roundtrip import DOCTOR
 from dichroism_operator.lease import Lease
 from tests.chart import OPERATOR, PRUNER, WATCHER, cronjob_name
@@ -190,22 +192,38 @@ def test_a_right_that_is_missing_in_the_role_is_named(site: Site, doctor: Callab
     site.wait_for(lambda: doctor("kubernetes/permissions").code == 0, "the API server knows the Role again")
 
 
-def test_nobody_at_work_is_a_problem(site: Site, doctor: Callable[..., Answer]) -> None:
-    kubectl(site, "delete", "lease", "dichroism-operator", "--ignore-not-found")
-    doctor("kubernetes/lease").assert_found("kubernetes/lease", "problem", "was never held", "kubectl get pods")
+def hold_lease(site: Site, age: timedelta, annotations: dict[str, str]) -> None:
+    """Hold the operator's Lease, renewed so long ago."""
     held = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"name": "dichroism-operator"},
+        "metadata": {"name": OPERATOR_LEASE, "annotations": annotations},
         "spec": {
             "holderIdentity": "pod_1_ab",
             "leaseDurationSeconds": 15,
-            "renewTime": (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "renewTime": (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         },
     }
+    kubectl(site, "delete", "lease", OPERATOR_LEASE, "--ignore-not-found")
     kubectl(site, "create", "-f", "-", input=json.dumps(held))
-    answer = doctor("kubernetes/lease")
+
+
+def test_nobody_at_work_is_a_problem(site: Site, doctor: Callable[..., Answer]) -> None:
+    kubectl(site, "delete", "lease", OPERATOR_LEASE, "--ignore-not-found")
+    doctor("kubernetes/lease").assert_found("kubernetes/lease", "problem", "was never held", "kubectl get pods")
+    hold_lease(site, timedelta(hours=3), {})
+    answer = doctor("kubernetes/lease", "kubernetes/lanes")
     answer.assert_found("kubernetes/lease", "problem", "pod_1_ab was last heard of 3 h ago", "kubectl logs")
+    answer.assert_found("kubernetes/lanes", "not_checked", "no operator is at work", "kubernetes/lease")
+
+
+def test_lanes_that_are_paused_are_named_with_what_to_do(site: Site, doctor: Callable[..., Answer]) -> None:
+    paused = {("BL402", Step.TRANSFERRED): f"Transferred waits: {Reason.ENDPOINT_UNAVAILABLE}, no disk there"}
+    hold_lease(site, timedelta(), {ANNOTATION_PAUSED: pauses.word(paused)})
+    answer = doctor("kubernetes/lanes")
+    answer.assert_found("kubernetes/lanes", "problem", "BL402: Transferred waits: EndpointUnavail", "every few minutes")
+    hold_lease(site, timedelta(), {})
+    doctor("kubernetes/lanes").assert_fine("kubernetes/lanes")
 
 
 def test_cronjobs_that_do_not_run_are_named(site: Site, doctor: Callable[..., Answer]) -> None:
