@@ -150,7 +150,8 @@ async def _carry_out(run: Run) -> int:
         if stopped:
             click.echo(f"pruning is stopped, so nothing of this would happen now: {stopped}")
     line = run.summary.line(run.endpoint.name, dry_run=run.dry_run)
-    log.info("%s", line, extra={"endpoint": run.endpoint.name})
+    if not run.dry_run:
+        log.info("%s", line, extra={"endpoint": run.endpoint.name})
     click.echo(line)
     return EXIT_UNEXPECTED if run.summary.troubles else 0
 
