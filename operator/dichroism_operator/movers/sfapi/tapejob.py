@@ -334,17 +334,25 @@ def _standing(desk: Desk, members: list[bundle.Member]) -> Held | None:
     return Held(checked, True)
 
 
-def _fetched(desk: Desk, name: str, stored: str) -> bundle.Checked:
-    """A bundle brought back and read from end to end; the local copy is removed."""
+@contextmanager
+def _from_tape(desk: Desk, name: str) -> Iterator[BinaryIO]:
+    """A bundle brought back, to be read; the local copy is removed."""
     local = desk.work / f"fetched-{desk.number:04d}-{secrets.token_hex(4)}.tar"
     try:
         desk.tape.get(name, local)
         with local.open("rb") as tar:
+            yield tar
+    finally:
+        local.unlink(missing_ok=True)
+
+
+def _fetched(desk: Desk, name: str, stored: str) -> bundle.Checked:
+    """What a bundle on tape holds, read from end to end."""
+    try:
+        with _from_tape(desk, name) as tar:
             checked = bundle.check_bundle(tar)
     except bundle.BundleDamagedError as error:
         raise Trouble(REFUSED, f"{name} on tape: {error}. Nothing was overwritten") from error
-    finally:
-        local.unlink(missing_ok=True)
     if checked.sha256 != stored:
         raise Trouble(REFUSED, f"{name} on tape is not what its stored sha256 says. Nothing was overwritten")
     return checked
@@ -611,19 +619,14 @@ def _brought_back(
 ) -> dict[str, str]:
     """Get the whole bundle from tape and take out what is missing; the state of each."""
     name = desk.order["bundle"]
-    local = desk.work / f"fetched-{desk.number:04d}.tar"
-    try:
-        desk.tape.get(name, local)
-        with local.open("rb") as tar:
-            states = unpack(tar, missing, lambda path, modified_us: places[path].file(modified_us))
-            try:
-                write_over(manifest, bundle.manifest_text(bundle.read_manifest(tar)).encode())
-            except bundle.BundleDamagedError as error:
-                if bundle.VERIFIED not in states.values():
-                    raise Trouble(REFUSED, f"{name} on tape: {error}") from error
-        return states
-    finally:
-        local.unlink(missing_ok=True)
+    with _from_tape(desk, name) as tar:
+        states = unpack(tar, missing, lambda path, modified_us: places[path].file(modified_us))
+        try:
+            write_over(manifest, bundle.manifest_text(bundle.read_manifest(tar)).encode())
+        except bundle.BundleDamagedError as error:
+            if bundle.VERIFIED not in states.values():
+                raise Trouble(REFUSED, f"{name} on tape: {error}") from error
+    return states
 
 
 KINDS = {"pack": pack, "verify": verify, "retrieve": retrieve}
