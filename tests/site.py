@@ -175,11 +175,15 @@ class Site:
     def _secrets(self) -> dict[str, str]:
         return {"SCICAT_USERNAME": self.scicat.account.username, "SCICAT_PASSWORD": self.scicat.account.password}
 
+    def services(self) -> dict[str, str]:
+        """Environment that leads to the services outside of the cluster, with the credentials for them."""
+        return self._secrets()
+
     def environment(self, account: str) -> dict[str, str]:
         """Environment of a program that runs as a service account of the chart."""
         return (
             self.cluster.environment()
-            | self._secrets()
+            | self.services()
             | {
                 "KUBECONFIG": str(self.cluster.kubeconfig_for(self.namespace, account)),
                 "DICHROISM_NAMESPACE": self.namespace,
@@ -201,9 +205,14 @@ class Site:
         arguments = ("operator", "--port", str(port), "--log-format", "json")
         return self.program(name, "dichroism-operator", *arguments, prefix=prefix)
 
+    def journal(self, name: str = "watcher") -> Path:
+        """The journal of a watcher."""
+        return self.folder / f"{name}.db"
+
     def watcher(self, name: str = "watcher") -> Program:
-        """The watcher, not started yet."""
-        return self.program(name, "dichroism-watcher", "watcher", "--journal", str(self.folder / f"{name}.db"))
+        """The watcher, not started yet; it serves its health page at a free port."""
+        arguments = ("watcher", "--journal", str(self.journal(name)), "--health-port", "0")
+        return self.program(name, "dichroism-watcher", *arguments)
 
     def prune(self, endpoint: str, *options: str, name: str = "prune") -> Program:
         """A prune run, not started yet."""
@@ -383,9 +392,9 @@ class GlobusSite(Site):
                 del beamline[section]
         return document
 
-    def environment(self, account: str) -> dict[str, str]:
-        """Environment of a program, with the way to the emulator and the credentials for it."""
-        return super().environment(account) | self.globus.sdk_environment()
+    def services(self) -> dict[str, str]:
+        """With the way to the emulator and the credentials for it."""
+        return super().services() | self.globus.sdk_environment()
 
     def install(self, document: Mapping[str, Any] | None = None, **values: Any) -> None:
         """Install the chart; the jobs in the cluster get the same way to the emulator as the programs here."""
@@ -428,9 +437,9 @@ class TapeSite(Site):
             del beamline["ingest"]
         return document
 
-    def environment(self, account: str) -> dict[str, str]:
-        """Environment of a program, with the credentials for the emulator, and quick polls."""
-        return super().environment(account) | self.sfapi.environment() | {SFAPI_POLL: "0.5"}
+    def services(self) -> dict[str, str]:
+        """With the credentials for the emulator, and quick polls."""
+        return super().services() | self.sfapi.environment() | {SFAPI_POLL: "0.5"}
 
     def close(self) -> None:
         """Stop everything that this site started."""

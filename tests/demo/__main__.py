@@ -8,6 +8,7 @@ Prefect server as well.
 
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -220,12 +221,16 @@ def _explain(site: Site, prefect: PrefectServerProcess | None) -> None:
     shown = f"Prefect: {prefect.ui_url}/runs\n" if prefect else ""
     stop = f" && kill {prefect.pid}" if prefect else ""
     site.cluster.kubectl("config", "set-context", "--current", f"--namespace={NAMESPACE}")
+    settings = {
+        "KUBECONFIG": site.cluster.kubeconfig,
+        "DICHROISM_CONFIG": site.config_file,
+        "DICHROISM_WATCHER_JOURNAL": site.journal(),
+        **site.services(),
+    }
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in settings.items()]
+    programs = shlex.quote(f"{kubectl_path().parent}:{PYTHON.parent}")
     (FOLDER / "env").write_text(
-        f"""# Sourced by a shell that shall talk to the demo
-export KUBECONFIG='{site.cluster.kubeconfig}'
-export DICHROISM_CONFIG='{site.config_file}'
-export PATH='{kubectl_path().parent}:{PYTHON.parent}':"$PATH"
-"""
+        "\n".join(["# Sourced by a shell that shall talk to the demo", *lines, f'export PATH={programs}:"$PATH"', ""])
     )
     print(
         f"""
@@ -237,7 +242,9 @@ export PATH='{kubectl_path().parent}:{PYTHON.parent}':"$PATH"
   kubectl get scans -w
   dichroism why my-scan.txt        # its whole story, and what to do next
   dichroism status
+  dichroism audit                  # looks at disks, tape and catalogue themselves, not at Kubernetes
   kubectl get scans,transfers,prunes -o wide
+  # Catalogue all of them once more:
   kubectl annotate scan --all --overwrite dichroism.als.lbl.gov/retry=Catalogued@$(date +%s)
 
 Acquisition folders: {site.mount("data402")}
