@@ -99,9 +99,10 @@ class Lease:
                 if not ours:
                     raise LeaseLostError(f"Lease {self.name} is held by {self._seen[0] if self._seen else 'another'}")
             except (ApiError, TimeoutError) as error:
-                log.warning("Lease %s was not renewed: %s", self.name, error or "no answer in time")
+                why = str(error) or "no answer in time"
+                log.warning("Lease %s was not renewed: %s", self.name, why)
                 if time.monotonic() - self._renewed_at > self._duration_s * 2 / 3:
-                    raise LeaseLostError(f"Lease {self.name} could not be renewed: {error}") from error
+                    raise LeaseLostError(f"Lease {self.name} could not be renewed: {why}") from error
 
     def check_held(self) -> None:
         """See that nobody else can have it yet, without a request; it says so even right after a long standstill.

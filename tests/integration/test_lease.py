@@ -3,7 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from dichroism_operator.lease import Lease
+import pytest
+
+from dichroism_operator.lease import Lease, LeaseLostError
 from tests.api import acting, connected
 from tests.cluster import Cluster
 from tests.emulators.apiproxy.faults import Action
@@ -27,3 +29,15 @@ async def test_a_lease_that_was_renewed_while_the_first_look_was_on_its_way_is_n
             assert not await first
             assert not await other.try_acquire()
             holder.check_held()
+
+
+async def test_a_holder_whom_nobody_answers_stops_in_time_and_says_why(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    with ApiProxy(tmp_path / "proxy", cluster.kubeconfig, environment=cluster.environment()) as proxy:
+        async with connected(proxy.kubeconfig, namespace) as api:
+            lease = Lease(api, NAME, "holder", DURATION_S)
+            assert await lease.try_acquire()
+            proxy.fault(Action.DELAY, path="leases", seconds=60, times=None)
+            with pytest.raises(LeaseLostError, match="could not be renewed: no answer in time"):
+                await lease.hold()
