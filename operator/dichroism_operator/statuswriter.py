@@ -130,8 +130,9 @@ class StatusWriter:
         except BaseException as error:
             # Nobody may wait for ever for a write that will not happen.
             for pending in (*batch, *entry.waiting):
-                if not pending.done.done():
-                    pending.done.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+                if isinstance(error, Exception) and not pending.done.done():
+                    pending.done.set_exception(error)
+                pending.done.cancel()
             raise
         finally:
             self._open.pop(name, None)

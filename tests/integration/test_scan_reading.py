@@ -1,6 +1,7 @@
 """How a lane reads many Scans and writes what it read: few requests, and nothing older than what the API server has."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -140,3 +141,19 @@ def copied(scan: Scan) -> bool:
     """The change that a lane makes when the file has arrived."""
     lifecycle.succeed(scan, Step.TRANSFERRED, Reason.COPIED, "", now())
     return True
+
+
+async def test_the_end_of_the_process_amid_a_write_leaves_no_word_of_an_error(lane: Reader) -> None:
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(str(about)))
+    asked = asyncio.create_task(lane.context.writer.submit(a_scan(0).name, "uid", lambda _: True))
+    await asyncio.sleep(0.1)
+    (write,) = [task for task in asyncio.all_tasks() if task.get_name() == f"write {a_scan(0).name}"]
+    for task in (asked, write):
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+    del asked, write, task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert told == []
