@@ -113,12 +113,12 @@ async def _crds(_place: Place, api: Api) -> Findings:
 
 
 async def _lease(_place: Place, api: Api) -> Findings:
-    lease = await _read_lease(api)
+    lease = await operator_lease(api)
     return [judge_lease(lease.get("spec", {}) if lease else None, now())]
 
 
 async def _lanes(place: Place, api: Api) -> Findings:
-    lease = await _read_lease(api)
+    lease = await operator_lease(api)
     if lease is None or judge_lease(lease.get("spec", {}), now()).severity == Severity.PROBLEM:
         return [not_checked("no operator is at work that could tell", "See kubernetes/lease")]
     names = {beamline.name for beamline in place.beamlines}
@@ -126,7 +126,12 @@ async def _lanes(place: Place, api: Api) -> Findings:
     return judge_pauses(paused) or [ok("no lane is paused")]
 
 
-async def _read_lease(api: Api) -> dict[str, Any] | None:
+async def operator_lease(api: Api) -> dict[str, Any] | None:
+    """The operator's Lease; None when there is none.
+
+    Raises:
+        ApiError: it can't be read.
+    """
     try:
         return await api.request("GET", api.builtin_path(GROUP_VERSION, "leases", OPERATOR_LEASE))
     except NotFound:

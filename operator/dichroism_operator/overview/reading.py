@@ -6,10 +6,10 @@ from typing import Any
 
 from dichroism_crds.client import Api, Denied, NotFound
 from dichroism_crds.config import Beamline, Config
-from dichroism_crds.heartbeat import LEASES, Heartbeat
+from dichroism_crds.heartbeat import Heartbeat
 from dichroism_crds.heartbeat import lease_name as watchers_lease
 from dichroism_crds.kinds import Prune, PrunePhase, Scan, Transfer, TransferPhase
-from dichroism_crds.names import LABEL_BEAMLINE, OPERATOR_LEASE
+from dichroism_crds.names import LABEL_BEAMLINE
 from dichroism_crds.reasons import Reason
 from dichroism_crds.timestamps import now
 from dichroism_operator import pauses
@@ -32,7 +32,7 @@ async def read(api: Api, config: Config, beamline: str | None) -> Overview:
     """
     readable = True
     try:
-        lease = await _lease(api, OPERATOR_LEASE)
+        lease = await kubernetes.operator_lease(api)
         finding = kubernetes.judge_lease(lease.get("spec", {}) if lease else None, now())
     except Denied as error:
         lease, readable = None, False
@@ -104,10 +104,3 @@ async def _words(api: Api, beamline: str) -> tuple[Heartbeat | None, FlightResul
     _, heard = await last_result(api, watchers_lease(beamline), Heartbeat.from_lease)
     _, result = await last_result(api, flights_lease(beamline), FlightResult.from_lease)
     return heard, result
-
-
-async def _lease(api: Api, name: str) -> dict[str, Any] | None:
-    try:
-        return await api.request("GET", api.builtin_path(*LEASES, name))
-    except NotFound:
-        return None

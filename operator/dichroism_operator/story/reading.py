@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from dichroism_crds.client import Api, Denied, NotFound
-from dichroism_crds.heartbeat import LEASES
 from dichroism_crds.kinds import Prune, Resource, Scan, Transfer, TransferPhase
-from dichroism_crds.names import LABEL_BEAMLINE, OPERATOR_LEASE
+from dichroism_crds.names import LABEL_BEAMLINE
 from dichroism_crds.timestamps import now
 from dichroism_operator import pauses
 from dichroism_operator.doctor.check import Severity
-from dichroism_operator.doctor.kubernetes import judge_lease
+from dichroism_operator.doctor.kubernetes import judge_lease, operator_lease
 from dichroism_operator.story.known import Happened, Known
 
 R = TypeVar("R", bound=Resource)
@@ -113,11 +112,8 @@ async def _events(api: Api, about: Resource) -> list[Happened]:
 
 async def _operator(api: Api) -> tuple[str | None, list[pauses.Pause]]:
     """Why no operator works, None when one does; and what it waits for."""
-    try:
-        lease = await api.request("GET", api.builtin_path(*LEASES, OPERATOR_LEASE))
-    except NotFound:
-        return judge_lease(None, now()).message, []
-    finding = judge_lease(lease.get("spec", {}), now())
-    if finding.severity == Severity.PROBLEM:
+    lease = await operator_lease(api)
+    finding = judge_lease(lease.get("spec", {}) if lease else None, now())
+    if lease is None or finding.severity == Severity.PROBLEM:
         return finding.message, []
     return None, pauses.of_lease(lease)
