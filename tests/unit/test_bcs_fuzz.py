@@ -12,7 +12,7 @@ from dichroism_operator.science import scientific_metadata, techniques
 from tests import samples
 from tests.samples import variants
 
-_SETTINGS = settings(suppress_health_check=list(HealthCheck))
+_SETTINGS = settings(max_examples=3 * settings().max_examples // 2, suppress_health_check=list(HealthCheck))
 
 
 @functools.cache
@@ -117,7 +117,7 @@ def test_tables_of_any_content_are_analysed(content: bytes) -> None:
     survive(content)
 
 
-@settings(_SETTINGS, max_examples=_SETTINGS.max_examples // 5)
+@settings(_SETTINGS, max_examples=_SETTINGS.max_examples // 10)
 @given(tables())
 def test_pictures_are_made_of_any_content(content: bytes) -> None:
     scan = bcs.read(content)
